@@ -1,0 +1,7 @@
+"""WAVEMQ: secure tiered publish/subscribe for places with bad networks."""
+
+from __future__ import annotations
+
+__all__ = ["__version__"]
+
+__version__ = "0.1.0"

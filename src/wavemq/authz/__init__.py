@@ -1,0 +1,1 @@
+"""Authority: the perspective graph, the prover, the verifier, and their verdicts."""

@@ -1,0 +1,1 @@
+"""Hashing, signatures, key exchange, and the pairing schemes under WAVE."""

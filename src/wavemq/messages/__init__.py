@@ -1,0 +1,1 @@
+"""Topics, filters, and messages with what is signed of them."""

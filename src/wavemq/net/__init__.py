@@ -1,0 +1,1 @@
+"""Sockets: local and peering servers, uplinks, object storage client and server."""

@@ -1,0 +1,1 @@
+"""The router process: configuration, the driver that joins core, disk and network, metrics."""

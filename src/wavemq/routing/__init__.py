@@ -1,0 +1,1 @@
+"""The router's pure core: events in, effects out, no I/O and no clock."""

@@ -1,0 +1,1 @@
+"""Local disk: the journal and the retained store. Knows bytes and integers, not messages."""

@@ -1,0 +1,1 @@
+"""Simulated clock, storage and processes for the tests of programs that use WAVEMQ."""

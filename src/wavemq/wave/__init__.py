@@ -1,0 +1,1 @@
+"""WAVE objects: entities, attestations, proofs, encrypted messages, policies, and their DER."""

@@ -1,0 +1,1 @@
+"""Between bytes of peers and our types: protobuf, handshake, proof references."""
