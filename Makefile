@@ -1,0 +1,78 @@
+# WAVEMQ: everything a newcomer needs. Only python3 (3.11+), make, cargo and a C compiler are assumed.
+#   make demo    set up, then run the main job end to end with real processes
+#   make test    set up, then run every test
+#   make lint    formatting, types, layers, Rust lints
+#   make bench   figures of this machine
+#   make clean   remove what the others made
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+KERNEL_SOURCES := kernel/Cargo.toml kernel/Cargo.lock pyproject.toml $(wildcard kernel/src/*.rs kernel/src/*/*.rs)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint format bench proto clean setup setup-lint check-tools
+.DELETE_ON_ERROR:
+
+demo: setup
+	@$(BIN)/python examples/demo.py
+
+test: setup
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup-lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cargo fmt --manifest-path kernel/Cargo.toml --check
+	cargo clippy --quiet --manifest-path kernel/Cargo.toml --all-targets -- -D warnings
+	cargo test --quiet --manifest-path kernel/Cargo.toml
+
+format: setup-lint
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	cargo fmt --manifest-path kernel/Cargo.toml
+
+bench: setup
+	@$(BIN)/python -m bench
+
+# Regenerates the committed protobuf modules; needed only after a change in proto/.
+proto: setup
+	$(BIN)/python -m pip install --quiet --group proto
+	cd proto && ../$(BIN)/python -m grpc_tools.protoc -I. --python_out=../src/wavemq/wire --pyi_out=../src/wavemq/wire mqpb.proto
+
+setup: check-tools $(VENV)/.stamp-kernel
+setup-lint: setup $(VENV)/.stamp-lint
+
+check-tools:
+	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON). Install Python 3.11 or newer, or call make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "too old: $(PYTHON) is $$($(PYTHON) -V 2>&1); WAVEMQ needs Python 3.11 or newer (make PYTHON=/path/to/python3.11)"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "missing: the venv module of $(PYTHON) (Debian: apt install python3-venv)"; exit 1; }
+	@command -v cargo >/dev/null || { echo "missing: cargo, the Rust build tool (https://rustup.rs)"; exit 1; }
+	@command -v cc >/dev/null || { echo "missing: a C compiler named cc (Debian: apt install gcc libc6-dev)"; exit 1; }
+
+$(VENV)/.stamp-venv:
+	@echo "Making $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@touch $@
+
+$(VENV)/.stamp-packages: $(VENV)/.stamp-venv pyproject.toml constraints.txt
+	@echo "Installing Python packages ..."
+	@$(BIN)/python -m pip install --quiet -c constraints.txt --group build --group test
+	@touch $@
+
+$(VENV)/.stamp-lint: $(VENV)/.stamp-packages
+	@$(BIN)/python -m pip install --quiet -c constraints.txt --group lint
+	@touch $@
+
+$(VENV)/.stamp-kernel: $(VENV)/.stamp-packages $(KERNEL_SOURCES)
+	@echo "Building the kernel (a minute the first time) ..."
+	@PIP_CONSTRAINT=constraints.txt VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --locked
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .venv-* kernel/target .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -f src/wavemq/_kernel*.so
