@@ -1,0 +1,57 @@
+"""`make bench`: run every benchmark of this folder and print one table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import import_module
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.measurement import Measurement
+
+SUITES = ("crypto", "authority", "throughput")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the suites named in `arguments` (all by default); `--json` prints one JSON list instead.
+
+    Returns 0; a missed bound is marked in the table but fails nothing, since machines differ.
+    """
+    is_json = "--json" in arguments
+    names = [name for name in arguments if not name.startswith("-")] or list(SUITES)
+    console = Console(stderr=is_json)
+    found: list[tuple[str, Measurement]] = []
+    for name in names:
+        console.print(f"running {name} ...", style="dim")
+        found.extend((name, one) for one in import_module(f"bench.{name}").measurements())
+    if is_json:
+        print(
+            json.dumps(
+                [
+                    {
+                        "suite": suite,
+                        "name": one.name,
+                        "value": one.value,
+                        "unit": one.unit,
+                        "bound": one.bound,
+                        "note": one.note,
+                    }
+                    for suite, one in found
+                ]
+            )
+        )
+        return 0
+    table = Table("suite", "what", "figure", "bound", "note")
+    for suite, one in found:
+        sign = "" if one.bound is None else ("ok " if one.is_within_bound else "MISSED ")
+        relation = ">=" if one.unit.endswith("/s") else "<="
+        bound = "" if one.bound is None else f"{sign}{relation} {one.bound:g}"
+        table.add_row(suite, one.name, f"{one.value:,.3f} {one.unit}", bound, one.note)
+    console.print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
