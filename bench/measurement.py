@@ -16,7 +16,7 @@ class Measurement:
         name: what was measured, in words.
         value: the figure, in `unit`.
         unit: `ms`, `us`, `/s` or another plain unit.
-        bound: the target: at most this for times, at least this for rates (`/s`); None if there is none.
+        bound: the target: at most this for times, at least this for rates (`/s`).
         note: how it was measured, where that is not obvious.
     """
 

@@ -15,8 +15,10 @@ from typing import ClassVar
 
 
 class Code(IntEnum):
-    """Numbers of the `Error.code` field. 701 and 702 have a second meaning inside WAVE: see
-    `wavemq.md` 12 and `wave.md` 12.1; ours are the router's."""
+    """Numbers of the `Error.code` field.
+
+    701 and 702 have a second meaning inside WAVE (wave.md 12.1); ours are the router's.
+    """
 
     CONTEXT = 101
     UNKNOWN = 201
@@ -336,5 +338,6 @@ def error_from_wire(code: int, message: str) -> WaveMQError:
         message: the text as received, with or without its `(code: ...)` wrapping.
     """
     prefix = f"({code}: "
-    reason = message[len(prefix) : -1] if message.startswith(prefix) and message.endswith(")") else message
+    is_wrapped = message.startswith(prefix) and message.endswith(")")
+    reason = message[len(prefix) : -1] if is_wrapped else message
     return _CLASSES.get(code, WaveMQError)(reason)
