@@ -1,0 +1,87 @@
+"""A message as a program gets it.
+
+Owns the shape that subscribers and queriers see. Refuses to check: the local router verified the
+signature and the authority and opened the encryption before it handed the message over. Fault
+model: none of its own; `wire.convert` refuses malformed messages before they get here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from wavemq.clock import Instant
+from wavemq.messages.message import Message, PayloadObject
+from wavemq.wave.hashes import Hash
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One delivered message. Its payload is not shown by `repr`, so that it does not reach logs.
+
+    Args:
+        topic: where it was published, under `namespace`.
+        namespace: the entity whose key is the root of all authority over the topic.
+        source: the entity that signed it; its authority to publish here was verified.
+        objects: the payload, decrypted.
+        origin_router: identifier of the router at which it was published.
+        timestamps: nanoseconds since the epoch, one per routing step, the first at its origin.
+        drops: one entry per hop: messages that this hop's queue had dropped for want of room.
+        is_persisted: the designated router keeps it as the last value of its topic.
+        encryption_partition: what the payload was encrypted for; empty when it was sent in clear.
+        signature: by `source`.
+        proof: the publisher's authority as an explicit proof (DER) where it was asked for,
+            else None.
+    """
+
+    topic: str
+    namespace: Hash
+    source: Hash
+    objects: tuple[PayloadObject, ...] = field(repr=False)
+    origin_router: str
+    timestamps: tuple[Instant, ...]
+    drops: tuple[int, ...]
+    is_persisted: bool
+    encryption_partition: tuple[bytes, ...]
+    signature: bytes = field(repr=False)
+    proof: bytes | None = field(repr=False)
+
+    @property
+    def payload(self) -> bytes:
+        """Content of the first payload object; empty when the message has none."""
+        return self.objects[0].content if self.objects else b""
+
+    @property
+    def schema(self) -> str:
+        """Schema of the first payload object; empty when the message has none."""
+        return self.objects[0].schema if self.objects else ""
+
+    @property
+    def text(self) -> str:
+        """The first payload object as UTF-8 text.
+
+        Raises:
+            UnicodeDecodeError: it is not text.
+        """
+        return self.payload.decode()
+
+    @property
+    def published_at(self) -> Instant | None:
+        """When its origin router formed it, by that router's clock; None if no hop said."""
+        return self.timestamps[0] if self.timestamps else None
+
+    @classmethod
+    def from_message(cls, message: Message) -> Received:
+        """Return the program's view of `message`."""
+        return cls(
+            topic=message.topic.text,
+            namespace=message.namespace,
+            source=message.source,
+            objects=tuple(message.payload),
+            origin_router=message.origin_router,
+            timestamps=tuple(message.timestamps),
+            drops=tuple(message.drops),
+            is_persisted=message.is_persisted,
+            encryption_partition=tuple(message.encryption_partition),
+            signature=message.signature,
+            proof=message.proof or None,
+        )
