@@ -1,0 +1,103 @@
+"""The configuration file of a router under test, in the original's layout.
+
+Owns the text of the file. Refuses to check it: the router does. Fault model: none.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1:0"
+"""Any free port of this machine; the ready line tells which."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouterSettings:
+    """What distinguishes one router of a test from another.
+
+    Args:
+        directory: where the router keeps everything, its configuration included.
+        storage: locations of objects: name to the keys of its table, such as `provider`.
+        uplinks: designated routers: namespace (text form of its hash) to `host:port`.
+        routing_proofs: files that make this router the designated one of their namespaces.
+        local_listen: the door for programs.
+        peer_listen: the door for site routers; None for a router that has none.
+        metrics_listen: where metrics are served.
+        queue_length_max: messages in one queue, of subscribers and toward an uplink.
+        queue_expiry_s: how long an undrained queue lives at most.
+    """
+
+    directory: Path
+    storage: dict[str, dict[str, str]]
+    uplinks: dict[str, str] = field(default_factory=dict)
+    routing_proofs: tuple[Path, ...] = ()
+    local_listen: str = LOOPBACK
+    peer_listen: str | None = None
+    metrics_listen: str = LOOPBACK
+    queue_length_max: int = 10_000
+    queue_expiry_s: int = 86_400
+
+    @property
+    def config_path(self) -> Path:
+        """The configuration file."""
+        return self.directory / "router.toml"
+
+    @property
+    def entity_path(self) -> Path:
+        """The router's own entity secret; the router makes it when it does not exist."""
+        return self.directory / "router.ent"
+
+    def to_toml(self) -> str:
+        """Return the text of the configuration file."""
+        state = self.directory / "state"
+        lines = [
+            "[WaveConfig]",
+            f"  database = {toml_text(state / 'wave')}",
+            "  defaultToUnrevoked = true",
+            "  [WaveConfig.storage]",
+        ]
+        for name, keys in self.storage.items():
+            lines.append(f"    [WaveConfig.storage.{name}]")
+            lines += [f"    {key} = {toml_text(value)}" for key, value in keys.items()]
+        lines += [
+            "[QueueConfig]",
+            f"  queueDataStore = {toml_text(state / 'queue')}",
+            f"  queueExpiry = {self.queue_expiry_s}",
+            f"  subscriptionQueueMaxLength = {self.queue_length_max}",
+            "  subscriptionQueueMaxSize = 100",
+            f"  trunkingQueueMaxLength = {self.queue_length_max}",
+            "  trunkingQueueMaxSize = 1000",
+            "  flushInterval = 30",
+            "[LocalConfig]",
+            f"  listenAddr = {toml_text(self.local_listen)}",
+        ]
+        if self.peer_listen is not None:
+            lines += ["[PeerConfig]", f"  listenAddr = {toml_text(self.peer_listen)}"]
+        lines += [
+            "[RoutingConfig]",
+            f"  PersistDataStore = {toml_text(state / 'persist')}",
+            f"  RouterEntityFile = {toml_text(self.entity_path)}",
+        ]
+        if self.routing_proofs:
+            files = ", ".join(toml_text(path) for path in self.routing_proofs)
+            lines.append(f"  DesignatedNamespaceFiles = [{files}]")
+        for namespace, address in self.uplinks.items():
+            lines += [
+                "  [[RoutingConfig.Router]]",
+                f"    Namespace = {toml_text(namespace)}",
+                f"    Address = {toml_text(address)}",
+            ]
+        return "\n".join(lines) + "\n"
+
+    def write(self) -> Path:
+        """Write the configuration file and return its path."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.config_path.writetoml_text(self.to_toml())
+        return self.config_path
+
+
+def toml_text(value: str | Path) -> str:
+    """Return a TOML basic string; JSON's escapes are a subset of TOML's."""
+    return json.dumps(str(value))
