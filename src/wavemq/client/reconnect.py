@@ -17,6 +17,7 @@ from typing import Final
 from wavemq.errors import InvalidParameterError
 
 logger = logging.getLogger("wavemq.client")
+logger.addHandler(logging.NullHandler())  # a library prints nothing unless the program asks
 
 GIVE_UP_SECONDS_DEFAULT: Final = 24 * 3600.0
 """A day: the usual `queueExpiry`, after which the queue that a subscription resumes is gone."""
