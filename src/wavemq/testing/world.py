@@ -88,10 +88,17 @@ class World:
             raise CommandFailedError(f"{line} ended with status {done.returncode}:\n{output}")
         return output
 
-    def entity(self, name: str, *, expiry: str = "365d") -> Path:
-        """Make and publish the entity `NAME.pem`, without passphrase; return its file."""
+    def entity(self, name: str, *, expiry: str = "365d", location: str | None = None) -> Path:
+        """Make and publish the entity `NAME.pem`, without passphrase; return its file.
+
+        Args:
+            name: of the file.
+            expiry: how long it is valid.
+            location: where it and its revocation are looked for; the storage's default if None.
+        """
         outfile = f"{name}.pem"
-        self.run("mkentity", "--expiry", expiry, "--nopassphrase", "--outfile", outfile)
+        chosen = [] if location is None else ["--revocationlocation", location]
+        self.run("mkentity", "--expiry", expiry, "--nopassphrase", *chosen, "--outfile", outfile)
         return self.path(outfile)
 
     def grant(
