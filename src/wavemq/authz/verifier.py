@@ -1,0 +1,381 @@
+"""Whether an explicit proof holds: a pure function of the proof, the objects and the time.
+
+Owns the rules of wave.md 9.3 with every correction marked FIX there; above all that each path
+begins at the namespace, which the original never checked. Refuses to know storage, caches, clocks
+and revocation lookups: it says which objects it lacks and which revocation options its verdict
+depends on, and the engine sees to both. Fault model: the proof comes from an enemy; every count
+in it is bounded before it is worked on, and objects are used only after their hash and signature
+hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import reduce
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, Protocol
+
+from wavemq import limits
+from wavemq.authz.verdicts import MissingObjectsError, Need, ProofUnresolvedError, ProofVerdict
+from wavemq.clock import Instant
+from wavemq.errors import ProofInvalidError, WaveMQError
+from wavemq.wave.attestation import Attestation
+from wavemq.wave.attestation_open import check_signatures, open_with_verifier_key
+from wavemq.wave.entity import Entity
+from wavemq.wave.hashes import Hash
+from wavemq.wave.policy import RTreePolicy, check_policy, intersect, is_subset, union
+from wavemq.wave.proof import AttestationReference, ExplicitProof
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from wavemq.wave.attestation import VerifierBody
+    from wavemq.wave.revocation import RevocationOption
+
+REFERENCES_MAX: Final = 1024
+"""Attestations in one proof."""
+ENTITIES_MAX: Final = 2 * REFERENCES_MAX
+"""Entities in one proof: two for each attestation."""
+PATHS_MAX: Final = 256
+"""Paths in one proof."""
+PATH_LENGTH_MAX: Final = 256
+"""Attestations on one path (the prover stops at 255)."""
+PAIRINGS_MAX: Final = 20_000
+"""Pairs of statements that folding one proof may compare in all."""
+
+
+class EntitySource(Protocol):
+    """Entities that are known to be genuine, by hash."""
+
+    def get(self, entity_hash: Hash, /) -> Entity | None:
+        """Return the entity, or None when it is not known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProofWorld:
+    """The objects beside the proof.
+
+    Attributes:
+        attestations: contents of references that come without; checked against their hash here.
+        entities: what is known of entities beside those in the proof.
+        absent: objects that storage says it does not have.
+    """
+
+    attestations: Mapping[Hash, bytes] = field(default_factory=dict)
+    entities: EntitySource = field(default_factory=dict)
+    absent: frozenset[Hash] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """One reference, opened and genuine."""
+
+    attestation: Attestation
+    body: VerifierBody
+    policy: RTreePolicy
+
+
+@dataclass(slots=True)
+class _Needs:
+    """What turned out to be missing so far, so that all of it can be fetched at once."""
+
+    world: ProofWorld
+    found: set[Need] = field(default_factory=set)
+
+    def add(self, need: Need, *, what: str) -> None:
+        """Note a missing object.
+
+        Raises:
+            ProofUnresolvedError: storage does not have it.
+        """
+        if need.hash in self.world.absent:
+            raise ProofUnresolvedError(f"could not resolve {what} {need.hash.to_text()}")
+        self.found.add(need)
+
+    def check(self) -> None:
+        """Stop here if anything is missing.
+
+        Raises:
+            MissingObjectsError: something is.
+        """
+        if self.found:
+            raise MissingObjectsError(frozenset(self.found))
+
+
+def verify_proof(
+    proof: bytes,
+    world: ProofWorld,
+    *,
+    now: Instant,
+    required: RTreePolicy | None = None,
+    subject: Hash | None = None,
+) -> ProofVerdict:
+    """Return what `proof` proves at `now`, revocations aside.
+
+    Args:
+        proof: an ExplicitProof wire object (DER).
+        world: objects that are not in the proof.
+        now: the instant at which every attestation and entity must be valid.
+        required: a policy that must be contained in what the proof grants (wave.md 6.6).
+        subject: the entity that the proof must be for.
+
+    Raises:
+        ProofInvalidError: the proof is malformed, forged, expired or insufficient.
+        ProofUnresolvedError: it needs an object that storage does not have.
+        MissingObjectsError: it needs objects that `world` lacks.
+    """
+    decoded = _decode(proof)
+    entities = _Entities(decoded, world)
+    needs = _Needs(world)
+    grants = _open_references(decoded, world, entities, needs)
+    needs.check()
+    verdict = _fold(decoded, grants, entities, required)
+    _check_periods(grants, entities, now)
+    if verdict.expiry < now:
+        raise ProofInvalidError("proof contains an expired entity")
+    if required is not None and not is_subset(required, verdict.policy):
+        raise ProofInvalidError("proof is well formed but grants insufficient permissions")
+    if subject is not None and verdict.subject != subject:
+        raise ProofInvalidError("proof is well formed but the subject does not match")
+    return verdict
+
+
+def _decode(proof: bytes) -> ExplicitProof:
+    """Return the decoded proof, its counts within bounds.
+
+    Raises:
+        ProofInvalidError: it is malformed or too large.
+    """
+    if len(proof) > limits.PROOF_BYTES_MAX:
+        raise ProofInvalidError(
+            f"the proof has {len(proof)} bytes; the limit is {limits.PROOF_BYTES_MAX}"
+        )
+    try:
+        decoded = ExplicitProof.from_bytes(proof)
+    except WaveMQError as error:
+        raise ProofInvalidError("the proof is malformed", cause=error) from error
+    _limit(len(decoded.attestations), REFERENCES_MAX, "attestations")
+    _limit(len(decoded.entities), ENTITIES_MAX, "entities")
+    _limit(len(decoded.paths), PATHS_MAX, "paths")
+    if not decoded.paths:
+        raise ProofInvalidError("the proof has no path")
+    for path in decoded.paths:
+        _limit(len(path), PATH_LENGTH_MAX, "attestations on a path")
+        if not path:
+            raise ProofInvalidError("path of length 0")
+        if any(not 0 <= index < len(decoded.attestations) for index in path):
+            raise ProofInvalidError("proof refers to non-included attestation")
+    return decoded
+
+
+def _limit(count: int, limit: int, what: str) -> None:
+    """Refuse a proof that has more than `limit` of something."""
+    if count > limit:
+        raise ProofInvalidError(f"the proof has {count} {what}; the limit is {limit}")
+
+
+class _Entities:
+    """The entities of a proof and of the world around it."""
+
+    __slots__ = ("_included", "_world")
+
+    def __init__(self, proof: ExplicitProof, world: ProofWorld) -> None:
+        self._world = world
+        self._included: dict[Hash, Entity] = {}
+        for content in proof.entities:
+            entity_hash = Hash.of(content)
+            entity = world.entities.get(entity_hash)
+            if entity is None:
+                try:
+                    entity = Entity.from_bytes(content)
+                except WaveMQError as error:
+                    raise ProofInvalidError(
+                        "could not parse included entity", cause=error
+                    ) from error
+            self._included[entity_hash] = entity
+
+    def get(self, entity_hash: Hash) -> Entity | None:
+        """Return a genuine entity, if it is known."""
+        return self._included.get(entity_hash) or self._world.entities.get(entity_hash)
+
+    def required(self, entity_hash: Hash) -> Entity:
+        """Return an entity that `_open_references` found to be known."""
+        entity = self.get(entity_hash)
+        if entity is None:
+            raise MissingObjectsError(frozenset((Need(entity_hash, ()),)))
+        return entity
+
+    def parties(self, grants: Sequence[_Grant]) -> dict[Hash, Entity]:
+        """Return everybody who grants or is granted to."""
+        named = (
+            party for grant in grants for party in (grant.body.attester, grant.attestation.subject)
+        )
+        return {party: self.required(party) for party in named}
+
+    def expiry(self, grants: Sequence[_Grant]) -> Instant:
+        """Return the earliest end of an included entity, or of one that takes part."""
+        concerned = {**self._included, **self.parties(grants)}
+        return min(entity.validity.not_after for entity in concerned.values())
+
+    def revocations(self, grants: Sequence[_Grant]) -> frozenset[RevocationOption]:
+        """Return the options of all attestations and of everybody who takes part."""
+        options: set[RevocationOption] = set()
+        for entity in self.parties(grants).values():
+            options.update(entity.revocations)
+        for grant in grants:
+            options.update(grant.attestation.revocations)
+        return frozenset(options)
+
+
+def _open_references(
+    proof: ExplicitProof, world: ProofWorld, entities: _Entities, needs: _Needs
+) -> list[_Grant]:
+    """Return every reference opened; complete only if nothing was added to `needs`."""
+    grants: list[_Grant] = []
+    for index, reference in enumerate(proof.attestations):
+        content = reference.content or world.attestations.get(reference.hash)
+        if content is None:
+            needs.add(Need(reference.hash, reference.locations), what="attestation")
+            continue
+        attestation, body = _open(reference, content, index)
+        attester = entities.get(body.attester)
+        if attester is None:
+            needs.add(Need(body.attester, (body.attester_location,)), what="the attesting entity")
+        else:
+            try:
+                check_signatures(attestation, body, attester)
+            except WaveMQError as error:
+                raise _not_parsed(index, error) from error
+        if entities.get(attestation.subject) is None:
+            needs.add(
+                Need(attestation.subject, (attestation.subject_location,)), what="the subject"
+            )
+        if not isinstance(body.policy, RTreePolicy):
+            raise ProofInvalidError("not an RTree policy")
+        try:
+            check_policy(body.policy)
+        except WaveMQError as error:
+            raise _not_parsed(index, error) from error
+        grants.append(_Grant(attestation, body, body.policy))
+    return grants
+
+
+def _open(
+    reference: AttestationReference, content: bytes, index: int
+) -> tuple[Attestation, VerifierBody]:
+    """Return the attestation that the reference names, and its body.
+
+    Raises:
+        ProofInvalidError: the content is another object, malformed, or does not open.
+    """
+    if len(content) > limits.OBJECT_BYTES_MAX or Hash.of(content) != reference.hash:
+        raise ProofInvalidError(f"attestation {index} is not the object that its hash names")
+    try:
+        attestation = Attestation.from_bytes(content)
+        return attestation, open_with_verifier_key(attestation, reference.verifier_key)
+    except WaveMQError as error:
+        raise _not_parsed(index, error) from error
+
+
+def _not_parsed(index: int, cause: WaveMQError) -> ProofInvalidError:
+    return ProofInvalidError(f"could not parse attestation {index}", cause=cause)
+
+
+def _fold(
+    proof: ExplicitProof,
+    grants: Sequence[_Grant],
+    entities: _Entities,
+    required: RTreePolicy | None,
+) -> ProofVerdict:
+    """Return what the paths grant together.
+
+    Raises:
+        ProofInvalidError: a path does not begin at the namespace, is broken, or grants more
+            hops than it may; or the paths disagree.
+    """
+    _check_links(proof, grants, required)
+    budget = _Budget()
+    try:
+        folded = [
+            reduce(budget.intersect, (grants[index].policy for index in path))
+            for path in proof.paths
+        ]
+        policy = reduce(budget.union, folded)
+    except ProofInvalidError:
+        raise
+    except WaveMQError as error:
+        raise ProofInvalidError("bad policy intersection", cause=error) from error
+    end = grants[proof.paths[0][-1]].attestation
+    return ProofVerdict(
+        policy=policy,
+        subject=end.subject,
+        subject_location=end.subject_location,
+        expiry=min(entities.expiry(grants), *(grant.body.validity.not_after for grant in grants)),
+        attestations=tuple(grant.attestation.hash for grant in grants),
+        paths=proof.paths,
+        revocations=entities.revocations(grants),
+    )
+
+
+def _check_links(
+    proof: ExplicitProof, grants: Sequence[_Grant], required: RTreePolicy | None
+) -> None:
+    """Check the shape of every path: root, links, one namespace, one end.
+
+    Raises:
+        ProofInvalidError: a path is not a chain from the namespace to the common subject.
+    """
+    subject = grants[proof.paths[0][-1]].attestation.subject
+    namespace = grants[proof.paths[0][0]].policy.namespace
+    if required is not None and namespace != required.namespace:
+        raise ProofInvalidError("proof is well formed but grants insufficient permissions")
+    for path in proof.paths:
+        first = grants[path[0]]
+        if first.body.attester != first.policy.namespace:
+            raise ProofInvalidError("path does not begin at the namespace entity")
+        for index, following in pairwise(path):
+            if grants[index].attestation.subject != grants[following].body.attester:
+                raise ProofInvalidError("path has broken links")
+        if grants[path[-1]].attestation.subject != subject:
+            raise ProofInvalidError("paths don't terminate at same entity")
+        if any(grants[index].policy.namespace != namespace for index in path):
+            raise ProofInvalidError("bad policy intersection: different authority domain")
+
+
+@dataclass(slots=True)
+class _Budget:
+    """How many pairs of statements have been compared for one proof."""
+
+    pairings: int = 0
+
+    def intersect(self, left: RTreePolicy, right: RTreePolicy) -> RTreePolicy:
+        """Return the intersection of wave.md 6.5, if there is work left for it."""
+        self._spend(len(left.statements) * len(right.statements))
+        return intersect(left, right)
+
+    def union(self, left: RTreePolicy, right: RTreePolicy) -> RTreePolicy:
+        """Return the union of wave.md 6.5, if there is work left for it."""
+        self._spend(len(left.statements) + len(right.statements))
+        return union(left, right)
+
+    def _spend(self, pairings: int) -> None:
+        self.pairings += pairings
+        if self.pairings > PAIRINGS_MAX:
+            raise ProofInvalidError("statements form too many combinations")
+
+
+def _check_periods(grants: Sequence[_Grant], entities: _Entities, now: Instant) -> None:
+    """Check that every reference and everybody in it is within its validity (wave.md 7.4).
+
+    Raises:
+        ProofInvalidError: something has expired or is not valid yet.
+    """
+    for grant in grants:
+        parties = (
+            entities.required(grant.attestation.subject),
+            entities.required(grant.body.attester),
+        )
+        for period in (grant.body.validity, *(party.validity for party in parties)):
+            if not period.not_before <= now <= period.not_after:
+                raise ProofInvalidError("proof contains expired or revoked attestations")
