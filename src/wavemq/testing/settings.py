@@ -94,7 +94,7 @@ class RouterSettings:
     def write(self) -> Path:
         """Write the configuration file and return its path."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.config_path.writetoml_text(self.to_toml())
+        self.config_path.write_text(self.to_toml())
         return self.config_path
 
 

@@ -54,7 +54,7 @@ class World:
         for name, keys in storage.items():
             lines.append(f"  [storage.{name}]")
             lines += [f"  {key} = {toml_text(value)}" for key, value in keys.items()]
-        config.writetoml_text("\n".join(lines) + "\n")
+        config.write_text("\n".join(lines) + "\n")
         self.environment = {
             "WAVE_CONFIG": str(config),
             "WAVE_HOME": str(directory / "wave-home"),
