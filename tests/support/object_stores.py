@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 
-from wavemq.errors import StorageError, UnsupportedLocationSchemeError
+from wavemq.errors import InvalidParameterError, StorageError, UnsupportedLocationSchemeError
+from wavemq.limits import OBJECT_BYTES_MAX
 from wavemq.wave.hashes import Hash
 from wavemq.wave.location import Location
 
@@ -55,6 +56,8 @@ class MemoryObjectStore:
 
     async def put(self, location: Location, content: bytes, /) -> Hash:
         await self._reach(location)
+        if not 0 < len(content) <= OBJECT_BYTES_MAX:
+            raise InvalidParameterError(f"an object of {len(content)} bytes")
         object_hash = Hash.of(content)
         self.objects[location][object_hash] = content
         return object_hash
@@ -68,6 +71,8 @@ class MemoryObjectStore:
     ) -> tuple[Hash, str] | None:
         await self._reach(location)
         self.iterations += 1
+        if token and not token.isdecimal():
+            raise StorageError(f"the token {token!r} was not issued here")
         index = int(token) if token else 0
         entries = self.queues[location][queue]
         if index >= len(entries):

@@ -49,7 +49,7 @@ BODIES_BYTES_MAX: Final = 128 * MIB
 """All requests together; beyond it new ones get 503."""
 CONNECTIONS_MAX: Final = 512
 BACKLOG: Final = 128
-STOP_SECONDS_MAX: Final = 5
+STOP_SECONDS_MAX: Final = 2
 """Answers under way at the end get this long."""
 KECCAK_OID: Final = "1.3.6.1.4.1.51157.9.2"
 _PROOF_FIELDS: Final = {

@@ -39,8 +39,9 @@ TOKEN_DIGITS_MAX: Final = 18
 
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS object (hash BLOB PRIMARY KEY, content BLOB NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS entry (queue BLOB, position INTEGER, hash BLOB NOT NULL,"
-    " PRIMARY KEY (queue, position)) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS entry (
+        queue BLOB, position INTEGER, hash BLOB NOT NULL, PRIMARY KEY (queue, position)
+    ) WITHOUT ROWID""",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {FORMAT_VERSION}",
 )
@@ -57,13 +58,15 @@ class Shelf:
 
     Args:
         directory: made with mode 0700 if missing; holds one database.
+        queue_entries_max: more are refused.
 
     Raises:
         StorageFaultError: the directory cannot be used, or holds something else.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, queue_entries_max: int = QUEUE_ENTRIES_MAX) -> None:
         self.directory = directory
+        self._queue_entries_max = queue_entries_max
         self._path = directory / FILE_NAME
         with self._faults("opened"):
             _make_directory(directory)
@@ -86,10 +89,9 @@ class Shelf:
         Raises:
             StorageFaultError: the disk failed.
         """
-        found = await self._read(
+        return await self._read(
             "SELECT content FROM object WHERE hash = ?", (object_hash.to_bytes(),)
         )
-        return found
 
     async def put(self, content: bytes) -> Hash:
         """Store an object and return the hash that was computed here; durable on return.
@@ -123,8 +125,8 @@ class Shelf:
             (position,) = connection.execute(
                 "SELECT coalesce(max(position) + 1, 0) FROM entry WHERE queue = ?", (key,)
             ).fetchone()
-            if position >= QUEUE_ENTRIES_MAX:
-                raise StorageFaultError(f"the queue is full: it has {QUEUE_ENTRIES_MAX} entries")
+            if position >= self._queue_entries_max:
+                raise StorageFaultError(f"the queue is full: it has {position} entries")
             connection.execute(
                 "INSERT INTO entry (queue, position, hash) VALUES (?, ?, ?)", (key, position, value)
             )
@@ -137,7 +139,7 @@ class Shelf:
         Raises:
             StorageFaultError: the disk failed.
         """
-        if not 0 <= position < QUEUE_ENTRIES_MAX:
+        if not 0 <= position < self._queue_entries_max:
             return None
         found = await self._read(
             "SELECT hash FROM entry WHERE queue = ? AND position = ?",
