@@ -8,6 +8,7 @@ intruders try. Everything lives in a temporary folder and ends with this program
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -400,6 +401,7 @@ def end_by_signal(number: int, frame: FrameType | None) -> None:
 
 def main() -> int:
     """Run the demonstration; return 0 if every check holds."""
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # a killed router is no news here
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end_by_signal)
     report = Report(Console(highlight=False))
