@@ -26,9 +26,9 @@ async def test_publisher_without_a_grant_is_refused(tier: Tier) -> None:
     ):
         with pytest.raises(NoProofFoundError):
             await stranger.publish("example/topic", b"x")
-        with pytest.raises(WaveMQError) as caught, stranger.subscribe("example/*") as _:
-            pass
-        assert isinstance(caught.value, SubscriptionFailedError | NoProofFoundError)
+        with pytest.raises((SubscriptionFailedError, NoProofFoundError)):
+            async with stranger.subscribe("example/*"):
+                pass
         await expect_silence(everything)
 
 

@@ -355,17 +355,24 @@ class Bus:
         return self._namespace
 
 
-def _payload_objects(payload: Payload, schema: str) -> Sequence[PayloadObject]:
+def _payload_objects(payload: object, schema: str) -> Sequence[PayloadObject]:
     """Return the payload as payload objects, within the limit of their number."""
     if isinstance(payload, bytes | bytearray | memoryview):
         return (PayloadObject(schema=schema, content=bytes(payload)),)
     if isinstance(payload, str):
         raise InvalidParameterError("the payload is text; encode it first: payload.encode()")
-    objects = (payload,) if isinstance(payload, PayloadObject) else tuple(payload)
-    if not 0 < len(objects) <= PAYLOAD_OBJECTS_MAX:
+    given = (payload,) if isinstance(payload, PayloadObject) else payload
+    if not isinstance(given, Sequence):
         raise InvalidParameterError(
-            f"a message has 1 to {PAYLOAD_OBJECTS_MAX} payload objects, not {len(objects)}"
+            f"the payload must be bytes or payload objects, not {type(given).__name__}"
         )
+    if not 0 < len(given) <= PAYLOAD_OBJECTS_MAX:
+        raise InvalidParameterError(
+            f"a message has 1 to {PAYLOAD_OBJECTS_MAX} payload objects, not {len(given)}"
+        )
+    objects = [one for one in given if isinstance(one, PayloadObject)]
+    if len(objects) != len(given):
+        raise InvalidParameterError("the payload holds something else than payload objects")
     return objects
 
 

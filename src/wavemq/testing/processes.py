@@ -119,7 +119,7 @@ class ServerProcess:
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         if not self._settled.wait(READY_SECONDS_MAX) or not self.ready:
-            is_late = self.is_running
+            is_late = self._process.poll() is None
             self.kill()
             verb = f"was not ready within {READY_SECONDS_MAX:g} s" if is_late else "ended early"
             raise ProcessFailedError(f"{self.name} {verb}; its log:\n{self.log}")

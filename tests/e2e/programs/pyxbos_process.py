@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from pyxbos import iot_pb2, nullabletypes_pb2, xbos_pb2
-from pyxbos.process import XBOSProcess, run_loop, schedule
+from pyxbos import iot_pb2, nullabletypes_pb2, xbos_pb2  # type: ignore[import-not-found]  # its own venv
+from pyxbos.process import XBOSProcess, run_loop, schedule  # type: ignore[import-not-found]  # its own venv
 
 
 def temperature(value: float) -> Any:
@@ -19,7 +19,7 @@ def temperature(value: float) -> Any:
     )
 
 
-class Doubler(XBOSProcess):
+class Doubler(XBOSProcess):  # type: ignore[misc]  # pyxbos has no types
     """Publishes twice the temperature that it hears."""
 
     def __init__(self, cfg: Any, namespace: str) -> None:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -39,7 +40,7 @@ NAMESPACE = SECRET.entity.hash
 PATIENCE_S = 10.0
 FAST = wavemq.ReconnectPolicy(initial_s=0.01, ceiling_s=0.1, give_up_after_s=PATIENCE_S)
 
-Context = grpc.aio.ServicerContext
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
 def delivered(content: bytes, topic: str = "a/b") -> mqpb.Message:
@@ -111,7 +112,7 @@ class StandIn:
     @asynccontextmanager
     async def serving(self, port: int = 0) -> AsyncIterator[int]:
         server = grpc.aio.server()
-        handlers = {
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             "Publish": grpc.unary_unary_rpc_method_handler(
                 self.publish,
                 request_deserializer=mqpb.PublishParams.FromString,
@@ -185,10 +186,11 @@ async def test_bad_payload_or_partition_is_not_sent() -> None:
     router = StandIn()
     many = [wavemq.PayloadObject(schema="s", content=b"x")] * (PAYLOAD_OBJECTS_MAX + 1)
     async with router.serving() as port, bus_to(port) as bus:
-        for payload in ("text", [], many):
+        for payload in ("text", [], many, 7, [b"x"]):
             with pytest.raises(InvalidParameterError):
                 await bus.publish("a", payload)  # type: ignore[arg-type]  # the wrong type is the test
-        for partition in ("", "a//b", []):
+        partitions: tuple[str | list[bytes], ...] = ("", "a//b", [])
+        for partition in partitions:
             with pytest.raises(InvalidParameterError):
                 await bus.publish("a", b"x", encryption_partition=partition)
         with pytest.raises(InvalidParameterError):
