@@ -96,9 +96,15 @@ class Library:
         )
 
     async def entity(
-        self, entity_hash: Hash, locations: Iterable[Location | None] = ()
+        self,
+        entity_hash: Hash,
+        locations: Iterable[Location | None] = (),
+        *,
+        is_offline: bool = False,
     ) -> Entity | None:
         """Return the entity, decoded and its signature checked; None when no location has it.
+
+        With `is_offline`, storage is not asked.
 
         Raises:
             StorageError: no location has it, but at least one did not answer.
@@ -107,7 +113,10 @@ class Library:
         entity = self._entities.get(entity_hash)
         if entity is not None:
             return entity
-        content = await self.object(entity_hash, locations)
+        if is_offline:
+            content = await asyncio.to_thread(self._state.object, entity_hash)
+        else:
+            content = await self.object(entity_hash, locations)
         if content is None:
             return None
         entity = Entity.from_bytes(content)

@@ -1,0 +1,341 @@
+"""Reverse discovery: bringing a perspective's graph up to date with storage (wave.md 7.2).
+
+Owns the loop that reads queues, fetches what they name, has it opened in worker threads, resolves
+the entities concerned, and repeats until nothing is new. Refuses to decide what any of it means:
+that is the graph's. Fault model: every queue may be poisoned or endless, every object may be
+missing or garbage, every server may be away, at any point; each such thing is skipped, counted
+and told about, and never keeps the rest from being found. What is known is written to disk as the
+loop goes, so a process that dies goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from wavemq import limits
+from wavemq.authz.graph import ActiveGrant, Entry
+from wavemq.authz.opening import Attempt, Discarded, Opened, check_grant, try_to_open
+from wavemq.authz.state import EntryState, QueueEntry, QueuePosition
+from wavemq.errors import (
+    CorruptRecordError,
+    ObjectError,
+    UnavailableError,
+    UnsupportedLocationSchemeError,
+)
+from wavemq.wave.policy import RTreePolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wavemq.authz.graph import PerspectiveGraph
+    from wavemq.authz.library import Library
+    from wavemq.authz.objects import ObjectStore
+    from wavemq.authz.opening import OwnKeys
+    from wavemq.authz.sealing import Sealer
+    from wavemq.authz.state import AuthorityState
+    from wavemq.authz.workers import Workers
+    from wavemq.clock import Instant
+    from wavemq.wave.entity import Entity
+    from wavemq.wave.hashes import Hash
+
+_log = structlog.get_logger(__name__)
+
+QUEUES_AT_ONCE_MAX: Final = 8
+"""Queues that are read at one time."""
+ENTRIES_PER_ROUND_MAX: Final = 256
+"""Entries taken from one queue before what they name is looked at."""
+ATTEMPTS_AT_ONCE_MAX: Final = 16
+"""Attestations that are fetched and opened as one piece of work."""
+FAILURES_REPORTED_MAX: Final = 32
+"""Different failures that one report lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncProgress:
+    """How far a synchronization is: queues asked for, queues read to the end, grants open."""
+
+    requested: int
+    completed: int
+    opened: int
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What a synchronization came to.
+
+    Attributes:
+        requested: queues that were to be read.
+        completed: queues that were read to their end.
+        opened: attestations that are open in the graph now.
+        failures: sentences about storage that did not answer; empty if all of it did.
+    """
+
+    requested: int
+    completed: int
+    opened: int
+    failures: tuple[str, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything that could be known is known."""
+        return not self.failures and self.completed == self.requested
+
+
+@dataclass(slots=True)
+class _Tally:
+    requested: int = 0
+    completed: int = 0
+    failures: dict[str, None] = field(default_factory=dict)
+
+    def fail(self, sentence: str) -> None:
+        if len(self.failures) < FAILURES_REPORTED_MAX:
+            self.failures[sentence] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Everything that synchronizing one perspective needs.
+
+    Attributes:
+        graph: what is known, and where what is found goes.
+        own_keys: the perspective's own decryption keys.
+        sealer: seals opened keys for the disk.
+        store: object storage, for queues.
+        library: objects and entities.
+        state: the disk.
+        workers: where pairing work is done.
+    """
+
+    graph: PerspectiveGraph
+    own_keys: OwnKeys
+    sealer: Sealer
+    store: ObjectStore
+    library: Library
+    state: AuthorityState
+    workers: Workers
+
+    async def load(self) -> None:
+        """Take over what an earlier process left on disk; needs neither storage nor pairings."""
+        positions = await asyncio.to_thread(self.state.queue_positions, self.graph.own)
+        rows = await asyncio.to_thread(self.state.entries, self.graph.own)
+        self.graph.restore(positions, [_unsealed(row, self.sealer) for row in rows])
+        await self._open_everything(_Tally(), is_offline=True)
+
+    async def synchronize(
+        self, *, now: Instant, progress: Callable[[SyncProgress], None] | None = None
+    ) -> SyncReport:
+        """Read every interesting queue and open what can be opened, to a fixpoint.
+
+        Args:
+            now: entities that have expired by then are not asked about.
+            progress: called whenever the numbers change.
+        """
+        tally = _Tally()
+        self.graph.begin_synchronization()
+        while True:
+            queues = self.graph.take_unread(QUEUES_AT_ONCE_MAX)
+            readable = [queue for queue in queues if self._is_readable(queue, now)]
+            tally.requested += len(readable)
+            self._tell(tally, progress)
+            has_more = await asyncio.gather(*(self._read(queue, tally) for queue in readable))
+            tally.completed += sum(not more for more in has_more)
+            await self._open_everything(tally, is_offline=False)
+            await self._save()
+            self._tell(tally, progress)
+            if not queues:
+                break
+        return SyncReport(
+            tally.requested, tally.completed, len(self.graph.grants()), tuple(tally.failures)
+        )
+
+    def _tell(self, tally: _Tally, progress: Callable[[SyncProgress], None] | None) -> None:
+        if progress is not None:
+            progress(SyncProgress(tally.requested, tally.completed, len(self.graph.grants())))
+
+    def _is_readable(self, queue: QueuePosition, now: Instant) -> bool:
+        """Whether the queue's entity is one that can still matter (wave.md 7.2 step 2)."""
+        entity = self.library.known_entity(queue.queue)
+        return entity is None or entity.validity.not_after >= now
+
+    # --- queues -----------------------------------------------------------------------------
+
+    async def _read(self, position: QueuePosition, tally: _Tally) -> bool:
+        """Read a queue to its end, keeping what it names; return whether it was cut short."""
+        seen = {position.token}
+        while True:
+            found: list[Hash] = []
+            is_at_end = False
+            failure: str | None = None
+            while len(found) < ENTRIES_PER_ROUND_MAX:
+                if position.entries >= limits.QUEUE_ENTRIES_MAX:
+                    failure = f"the queue has more than {limits.QUEUE_ENTRIES_MAX} entries"
+                    break
+                try:
+                    step = await self.store.iterate(
+                        position.location, position.queue, position.token
+                    )
+                except (UnavailableError, UnsupportedLocationSchemeError) as error:
+                    failure = error.reason
+                    break
+                if step is None:
+                    is_at_end = True
+                    break
+                entry, token = step
+                found.append(entry)
+                position = QueuePosition(
+                    position.queue, position.location, token, position.entries + 1
+                )
+                if token in seen:
+                    failure = "the queue repeats a token"
+                    break
+                seen.add(token)
+            new = self.graph.advance(position, found)
+            if found:
+                await asyncio.to_thread(
+                    self.state.save_progress, self.graph.own, positions=[position], entries=new
+                )
+            if failure is not None:
+                tally.fail(f"{position.location.url}: {failure}")
+                _log.warning(
+                    "queue_read_failed",
+                    location=position.location.url,
+                    queue=position.queue.to_text(),
+                    reason=failure,
+                )
+                return True
+            if is_at_end:
+                return False
+
+    # --- objects ----------------------------------------------------------------------------
+
+    async def _open_everything(self, tally: _Tally, *, is_offline: bool) -> None:
+        """Try every entry that is worth it until none is."""
+        while entries := self.graph.take_to_open(ATTEMPTS_AT_ONCE_MAX):
+            contents = await asyncio.gather(
+                *(self._content(entry, tally, is_offline=is_offline) for entry in entries)
+            )
+            present: list[tuple[Entry, bytes]] = []
+            for entry, content in zip(entries, contents, strict=True):
+                if content is None:
+                    self.graph.keep_missing(entry)
+                else:
+                    present.append((entry, content))
+            attempts = await asyncio.gather(
+                *(
+                    self.workers.run(
+                        try_to_open, content, entry.key, self.own_keys, self.graph.keys
+                    )
+                    for entry, content in present
+                )
+            )
+            for (entry, _), attempt in zip(present, attempts, strict=True):
+                await self._take_in(entry, attempt, tally, is_offline=is_offline)
+            await self._save()
+
+    async def _content(self, entry: Entry, tally: _Tally, *, is_offline: bool) -> bytes | None:
+        if is_offline:
+            return await asyncio.to_thread(self.state.object, entry.hash)
+        try:
+            return await self.library.object(entry.hash, (entry.location,))
+        except UnavailableError as error:
+            tally.fail(f"{entry.location.url}: {error.reason}")
+            return None
+
+    async def _take_in(
+        self, entry: Entry, attempt: Attempt, tally: _Tally, *, is_offline: bool
+    ) -> None:
+        """Act on the outcome of one attempt."""
+        if isinstance(attempt, Discarded):
+            _log.info("queue_entry_discarded", entry=entry.hash.to_text(), reason=attempt.reason)
+            self.graph.discard(entry)
+            return
+        if not isinstance(attempt, Opened):
+            self.graph.keep_locked(
+                entry,
+                attempt.attestation.subject,
+                tried=attempt.revision,
+                envelope_key=attempt.envelope_key,
+            )
+            return
+        try:
+            parties = await self._parties(attempt, is_offline=is_offline)
+            if parties is None:
+                self.graph.keep_opened(entry, attempt, is_waiting=True)
+                return
+            attester, subject, namespace = parties
+            await self.workers.run(check_grant, attempt, attester)
+        except UnavailableError as error:
+            tally.fail(error.reason)
+            self.graph.keep_opened(entry, attempt, is_waiting=True)
+            return
+        except ObjectError as error:
+            _log.info("queue_entry_discarded", entry=entry.hash.to_text(), reason=error.reason)
+            self.graph.discard(entry)
+            return
+        self.graph.keep_opened(entry, attempt, is_waiting=False)
+        grant = ActiveGrant(
+            attestation=attempt.attestation,
+            body=attempt.body,
+            attester=attester,
+            subject=subject,
+            partition=attempt.partition,
+            verifier_key=attempt.verifier_key,
+            prover_key=attempt.prover_key,
+        )
+        self.graph.accept(attempt, grant, namespace)
+
+    async def _parties(
+        self, opened: Opened, *, is_offline: bool
+    ) -> tuple[Entity, Entity, Entity | None] | None:
+        """Return attester, subject and namespace; None when one is not in storage.
+
+        Raises:
+            UnavailableError: storage did not answer.
+            ObjectError: what has the hash of an entity is none.
+        """
+        body, attestation = opened.body, opened.attestation
+        wanted = [
+            (body.attester, body.attester_location),
+            (attestation.subject, attestation.subject_location),
+        ]
+        if isinstance(body.policy, RTreePolicy):
+            wanted.append((body.policy.namespace, body.policy.namespace_location))
+        found: list[Entity] = []
+        for party, location in wanted:
+            entity = await self.library.entity(party, (location,), is_offline=is_offline)
+            if entity is None:
+                return None
+            found.append(entity)
+        return found[0], found[1], found[2] if len(found) > 2 else None
+
+    # --- disk -------------------------------------------------------------------------------
+
+    async def _save(self) -> None:
+        """Write what has changed, with keys sealed."""
+        changed = self.graph.take_changes()
+        if changed:
+            rows = [
+                QueueEntry(
+                    entry.hash,
+                    entry.location,
+                    entry.state,
+                    None if entry.key is None else self.sealer.seal(entry.hash, entry.key),
+                )
+                for entry in changed
+            ]
+            await asyncio.to_thread(self.state.save_progress, self.graph.own, entries=rows)
+
+
+def _unsealed(row: QueueEntry, sealer: Sealer) -> Entry:
+    """Return the entry of a row on disk; a key that does not open is found again."""
+    if row.sealed is None:
+        return Entry(row.hash, row.location, row.state)
+    try:
+        return Entry(row.hash, row.location, row.state, sealer.open(row.hash, row.sealed))
+    except CorruptRecordError as error:
+        _log.warning("sealed_key_damaged", entry=row.hash.to_text(), reason=error.reason)
+        return Entry(row.hash, row.location, EntryState.PENDING)

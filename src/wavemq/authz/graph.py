@@ -1,0 +1,306 @@
+"""What one perspective knows: whom it is interested in, what their queues hold, what is active.
+
+Owns the states of wave.md 7.1 and the rules of the closure of 7.2: what becomes interesting, which
+keys belong to whom, what is to be tried again. Refuses to know storage, disk, the clock and how
+attestations are opened; it is told and it answers what to do next. Fault model: everybody may put
+anything into anybody's queue and grant anything to anybody, so entities and entries are bounded,
+and nothing counts as a grant before both signatures have been checked by the caller. Not safe for
+threads: it belongs to the event loop.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from wavemq.authz.held_keys import HeldKeys
+from wavemq.authz.state import EntryState, QueueEntry, QueuePosition
+from wavemq.wave.policy import RTreePolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from wavemq.authz.opening import Opened
+    from wavemq.wave.attestation import Attestation, VerifierBody
+    from wavemq.wave.entity import Entity
+    from wavemq.wave.hashes import Hash
+    from wavemq.wave.location import Location
+    from wavemq.wave.partition import Partition
+
+_log = structlog.get_logger(__name__)
+
+INTERESTING_QUEUES_MAX: Final = 10_000
+"""Queues that one perspective reads."""
+ENTRIES_MAX: Final = 100_000
+"""Queue entries that one perspective remembers over all queues."""
+ENTRIES_FORGOTTEN_AT_ONCE: Final = 10_000
+"""Entries without use that are forgotten when there is no room for another."""
+MISSING_RETRIES_MAX: Final = 256
+"""Entries without an object that one synchronization asks for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveGrant:
+    """An attestation that is open and genuine; whether it is valid depends on the time.
+
+    Attributes:
+        attestation: the public part.
+        body: what the attester signed.
+        attester: who granted, decoded.
+        subject: who was granted to, decoded.
+        partition: the slots of its body's key, where they are known.
+        verifier_key: opens the body for a verifier; None for plaintext.
+        prover_key: opens everything; None for plaintext.
+    """
+
+    attestation: Attestation
+    body: VerifierBody
+    attester: Entity
+    subject: Entity
+    partition: Partition | None
+    verifier_key: bytes | None = field(repr=False)
+    prover_key: bytes | None = field(repr=False)
+
+
+@dataclass(slots=True)
+class Entry:
+    """A queue entry and what has been tried.
+
+    Attributes:
+        hash: of the object.
+        location: where it is.
+        state: what it turned out to be.
+        key: what opens it without pairing work (see `EntryState`), or None.
+        is_waiting: open, but an entity that it names could not be fetched yet.
+    """
+
+    hash: Hash
+    location: Location
+    state: EntryState = EntryState.MISSING
+    key: bytes | None = field(default=None, repr=False)
+    is_waiting: bool = False
+
+
+@dataclass(slots=True)
+class _Locked:
+    """Entries that one entity's keys do not open, and the revision of the keys they have seen."""
+
+    entries: dict[Hash, None] = field(default_factory=dict)
+    revision: int = 0
+
+
+class PerspectiveGraph:
+    """The knowledge of one perspective.
+
+    Args:
+        own: the perspective's entity.
+        location: where its own queue is.
+    """
+
+    def __init__(self, own: Hash, location: Location) -> None:
+        self.own = own
+        self.keys = HeldKeys()
+        self._queues: dict[tuple[Hash, Location], QueuePosition] = {}
+        self._unread: dict[tuple[Hash, Location], None] = {}
+        self._entries: dict[Hash, Entry] = {}
+        self._fresh: dict[Hash, None] = {}
+        self._resting: dict[Hash, None] = {}
+        self._locked: defaultdict[Hash, _Locked] = defaultdict(_Locked)
+        self._changed: dict[Hash, None] = {}
+        self._active: dict[Hash, ActiveGrant] = {}
+        self.note_interesting(own, location)
+
+    # --- queues -----------------------------------------------------------------------------
+
+    def note_interesting(self, entity: Hash, location: Location) -> None:
+        """Have the queue of `entity` at `location` read from now on."""
+        key = (entity, location)
+        if key in self._queues:
+            return
+        if len(self._queues) >= INTERESTING_QUEUES_MAX:
+            _log.warning("interesting_queues_full", perspective=self.own.to_text())
+            return
+        self._queues[key] = QueuePosition(entity, location, "", 0)
+        self._unread[key] = None
+
+    def begin_synchronization(self) -> None:
+        """Have every queue read once more, and everything tried again that may have changed."""
+        self._unread = dict.fromkeys(self._queues)
+        self._fresh.update(self._resting)
+        self._resting.clear()
+        retried = 0
+        for entry in self._entries.values():
+            if entry.state is EntryState.MISSING and retried < MISSING_RETRIES_MAX:
+                self._fresh[entry.hash] = None
+                retried += 1
+            elif entry.is_waiting:
+                self._fresh[entry.hash] = None
+
+    def take_unread(self, count: int) -> list[QueuePosition]:
+        """Return up to `count` queues that are to be read now; each is handed out once."""
+        keys = [key for key, _ in zip(self._unread, range(count), strict=False)]
+        for key in keys:
+            del self._unread[key]
+        return [self._queues[key] for key in keys]
+
+    def advance(self, position: QueuePosition, entries: Iterable[Hash]) -> list[QueueEntry]:
+        """Note how far a queue has been read and what was found; return what is new in it."""
+        self._queues[(position.queue, position.location)] = position
+        new = []
+        for found in entries:
+            known = self._entries.get(found)
+            if known is not None:
+                if known.state is EntryState.MISSING and known.location != position.location:
+                    known.location = position.location  # it may well be here
+                    self._fresh[found] = None
+                continue
+            if len(self._entries) >= ENTRIES_MAX and not self._make_room():
+                _log.warning("queue_entries_full", perspective=self.own.to_text())
+                break
+            self._entries[found] = Entry(found, position.location)
+            self._fresh[found] = None
+            new.append(QueueEntry(found, position.location, EntryState.MISSING))
+        return new
+
+    # --- entries ----------------------------------------------------------------------------
+
+    def restore(self, positions: Sequence[QueuePosition], entries: Sequence[Entry]) -> None:
+        """Take over what an earlier process knew; `entries` carry their opened keys.
+
+        What was open is opened again at once, which needs no pairing work; what was not waits
+        for the next synchronization.
+        """
+        for position in positions:
+            key = (position.queue, position.location)
+            if key in self._queues or len(self._queues) < INTERESTING_QUEUES_MAX:
+                self._queues[key] = position
+        for entry in entries[:ENTRIES_MAX]:
+            self._entries[entry.hash] = entry
+            if entry.state is EntryState.OPENED:
+                self._fresh[entry.hash] = None
+            elif entry.state in (EntryState.PENDING, EntryState.LABELLED):
+                self._resting[entry.hash] = None
+
+    def take_to_open(self, count: int) -> list[Entry]:
+        """Return up to `count` entries that are worth an attempt now; each is handed out once."""
+        if not self._fresh:
+            for subject, locked in self._locked.items():
+                revision = self.keys.revision(subject)
+                if revision > locked.revision:
+                    self._fresh.update(locked.entries)
+                    locked.entries.clear()
+                    locked.revision = revision
+        ready = [key for key, _ in zip(self._fresh, range(count), strict=False)]
+        for key in ready:
+            del self._fresh[key]
+        return [self._entries[key] for key in ready]
+
+    def keep_missing(self, entry: Entry) -> None:
+        """Note that storage does not have the object, or did not answer."""
+        # Nothing to change: the entry is asked for again by the next synchronization.
+        entry.is_waiting = entry.state is not EntryState.MISSING
+
+    def keep_locked(
+        self, entry: Entry, subject: Hash, *, tried: int, envelope_key: bytes | None
+    ) -> None:
+        """Note that no key opens the body yet; `envelope_key` is known once it is labelled."""
+        state = EntryState.PENDING if envelope_key is None else EntryState.LABELLED
+        self._change(entry, state, envelope_key)
+        entry.is_waiting = False
+        locked = self._locked[subject]
+        if not locked.entries:
+            locked.revision = max(locked.revision, tried)
+        if tried < locked.revision:
+            self._fresh[entry.hash] = None  # keys came while it was being tried
+        else:
+            locked.entries[entry.hash] = None
+
+    def discard(self, entry: Entry) -> None:
+        """Note that the entry is of no use to anybody."""
+        self._change(entry, EntryState.DISCARDED, None)
+        entry.is_waiting = False
+
+    def keep_opened(self, entry: Entry, opened: Opened, *, is_waiting: bool) -> None:
+        """Note that the body is open, so that no pairing work is ever needed for it again."""
+        self._change(entry, EntryState.OPENED, opened.prover_key or b"")
+        entry.is_waiting = is_waiting
+
+    def accept(self, opened: Opened, grant: ActiveGrant, namespace: Entity | None) -> None:
+        """Take in an attestation whose signatures have been checked (wave.md 7.2 step 4).
+
+        Args:
+            opened: the attestation with its keys.
+            grant: the same, as an edge.
+            namespace: the namespace entity of its policy, None for a policy without namespace.
+        """
+        self._active[grant.attestation.hash] = grant
+        self.note_interesting(grant.attester.hash, grant.body.attester_location)
+        if namespace is not None and isinstance(grant.body.policy, RTreePolicy):
+            self.note_interesting(namespace.hash, grant.body.policy.namespace_location)
+        for key in opened.label_keys:
+            for owner in _owners(grant.attester, namespace):
+                if key.params == owner.ibe_params_bytes:
+                    self.keys.add_label_key(
+                        owner.hash, key, is_from_owner=owner.hash == grant.attester.hash
+                    )
+                    break
+        for bundle in opened.bundles:
+            for owner in _owners(grant.attester, namespace):
+                if bundle.params == owner.oaque_params_bytes:
+                    for content_key in bundle.keys:
+                        self.keys.add_content_key(
+                            owner.hash, content_key, is_from_owner=owner.hash == grant.attester.hash
+                        )
+                    break
+
+    def take_changes(self) -> list[Entry]:
+        """Return the entries that the disk does not know yet, and consider them written."""
+        changed = [self._entries[key] for key in self._changed]
+        self._changed.clear()
+        return changed
+
+    # --- answers ----------------------------------------------------------------------------
+
+    def grants(self) -> list[ActiveGrant]:
+        """Return every attestation that is open and genuine."""
+        return list(self._active.values())
+
+    def grant(self, attestation: Hash) -> ActiveGrant | None:
+        """Return one of them."""
+        return self._active.get(attestation)
+
+    def locked(self) -> list[Entry]:
+        """Return attestations that are known and not open."""
+        return [self._entries[key] for locked in self._locked.values() for key in locked.entries]
+
+    def queue_count(self) -> int:
+        """Return how many queues are read."""
+        return len(self._queues)
+
+    def _make_room(self) -> bool:
+        """Forget the oldest useless entries; return whether that made room.
+
+        A flood of them is how one would try to hide a grant from its subject.
+        """
+        useless = (EntryState.MISSING, EntryState.DISCARDED)
+        forgettable = (key for key, entry in self._entries.items() if entry.state in useless)
+        for key in list(islice(forgettable, ENTRIES_FORGOTTEN_AT_ONCE)):
+            del self._entries[key]
+            self._fresh.pop(key, None)
+            self._changed.pop(key, None)
+        return len(self._entries) < ENTRIES_MAX
+
+    def _change(self, entry: Entry, state: EntryState, key: bytes | None) -> None:
+        """Give an entry a new state, and have it written if it really is new."""
+        if entry.state is not state:
+            entry.state, entry.key = state, key
+            self._changed[entry.hash] = None
+
+
+def _owners(attester: Entity, namespace: Entity | None) -> tuple[Entity, ...]:
+    """Return whose system a granted key may belong to, in the order of wave.md 7.2 step 4."""
+    return (attester,) if namespace is None else (attester, namespace)
