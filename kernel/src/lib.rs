@@ -1,7 +1,29 @@
 //! The kernel: mechanical work in bulk, decided elsewhere.
+//!
+//! It owns BLS12-381 arithmetic in WAVE's encodings, WKD-IBE, LQ-IBE, and two hash functions that the
+//! standard library lacks. It holds no policy and no state. Bytes from outside are checked to be
+//! canonical, on the curve and in the subgroup before any arithmetic; errors are values.
+
+mod bindings;
+mod cityhash;
+mod field;
+mod functions;
+mod gt;
+mod hashes;
+mod lqibe;
+mod points;
+mod wkdibe;
+
 use pyo3::prelude::*;
 
 #[pymodule]
-fn _kernel(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add(
+        "EncodingError",
+        module.py().get_type::<bindings::EncodingError>(),
+    )?;
+    module.add_class::<bindings::WkdParams>()?;
+    module.add_class::<bindings::WkdMasterKey>()?;
+    module.add_class::<bindings::WkdSecretKey>()?;
+    functions::register(module)
 }
