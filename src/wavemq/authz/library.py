@@ -72,6 +72,11 @@ class Library:
         """Return the entity if it is in memory; never waits."""
         return self._entities.get(entity_hash)
 
+    @property
+    def memory(self) -> BoundedCache[Hash, Entity]:
+        """The entities in memory, for the verifier."""
+        return self._entities
+
     def remember_entity(self, entity: Entity) -> None:
         """Keep an entity that came by another way, for instance inside a proof."""
         self._entities.put(entity.hash, entity)

@@ -15,6 +15,7 @@ from wavemq.errors import ProofInvalidError, UnavailableError
 
 if TYPE_CHECKING:
     from wavemq.clock import Instant
+    from wavemq.wave.entity import Entity
     from wavemq.wave.hashes import Hash
     from wavemq.wave.location import Location
     from wavemq.wave.policy import RTreePolicy
@@ -56,6 +57,7 @@ class ProofVerdict:
     Attributes:
         policy: everything that the proof grants.
         subject: the entity that it is granted to.
+        subject_entity: the same, decoded; genuine and within its validity.
         subject_location: where the last attestation says that this entity is stored.
         expiry: the first instant at which a part of the proof ceases to be valid.
         attestations: hashes of all references, in the order of the proof.
@@ -65,6 +67,7 @@ class ProofVerdict:
 
     policy: RTreePolicy
     subject: Hash
+    subject_entity: Entity
     subject_location: Location
     expiry: Instant
     attestations: tuple[Hash, ...]
@@ -83,6 +86,7 @@ class BuiltProof:
         expiry: the first instant at which a part of it ceases to be valid.
         attestations: hashes of its references, in the order of the DER.
         paths: indices into `attestations`, namespace side first.
+        revocations: every revocation option that would end it.
     """
 
     der: bytes
@@ -91,6 +95,7 @@ class BuiltProof:
     expiry: Instant
     attestations: tuple[Hash, ...]
     paths: tuple[tuple[int, ...], ...]
+    revocations: frozenset[RevocationOption]
 
 
 @dataclass(frozen=True, slots=True)

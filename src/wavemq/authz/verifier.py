@@ -57,12 +57,13 @@ class ProofWorld:
     """The objects beside the proof.
 
     Attributes:
-        attestations: contents of references that come without; checked against their hash here.
-        entities: what is known of entities beside those in the proof.
+        objects: contents of attestations and entities that the proof does not bring along;
+            checked against their hash here.
+        entities: what is known of entities already.
         absent: objects that storage says it does not have.
     """
 
-    attestations: Mapping[Hash, bytes] = field(default_factory=dict)
+    objects: Mapping[Hash, bytes] = field(default_factory=dict)
     entities: EntitySource = field(default_factory=dict)
     absent: frozenset[Hash] = frozenset()
 
@@ -110,6 +111,7 @@ def verify_proof(
     now: Instant,
     required: RTreePolicy | None = None,
     subject: Hash | None = None,
+    namespace: Hash | None = None,
 ) -> ProofVerdict:
     """Return what `proof` proves at `now`, revocations aside.
 
@@ -119,6 +121,7 @@ def verify_proof(
         now: the instant at which every attestation and entity must be valid.
         required: a policy that must be contained in what the proof grants (wave.md 6.6).
         subject: the entity that the proof must be for.
+        namespace: whose authority the proof must be about; that of `required` if None.
 
     Raises:
         ProofInvalidError: the proof is malformed, forged, expired or insufficient.
@@ -130,7 +133,9 @@ def verify_proof(
     needs = _Needs(world)
     grants = _open_references(decoded, world, entities, needs)
     needs.check()
-    verdict = _fold(decoded, grants, entities, required)
+    if namespace is None and required is not None:
+        namespace = required.namespace
+    verdict = _fold(decoded, grants, entities, namespace)
     _check_periods(grants, entities, now)
     if verdict.expiry < now:
         raise ProofInvalidError("proof contains an expired entity")
@@ -178,26 +183,38 @@ def _limit(count: int, limit: int, what: str) -> None:
 class _Entities:
     """The entities of a proof and of the world around it."""
 
-    __slots__ = ("_included", "_world")
+    __slots__ = ("_decoded", "_included", "_world")
 
     def __init__(self, proof: ExplicitProof, world: ProofWorld) -> None:
         self._world = world
-        self._included: dict[Hash, Entity] = {}
-        for content in proof.entities:
-            entity_hash = Hash.of(content)
-            entity = world.entities.get(entity_hash)
-            if entity is None:
-                try:
-                    entity = Entity.from_bytes(content)
-                except WaveMQError as error:
-                    raise ProofInvalidError(
-                        "could not parse included entity", cause=error
-                    ) from error
-            self._included[entity_hash] = entity
+        self._included = {Hash.of(content): content for content in proof.entities}
+        self._decoded: dict[Hash, Entity] = {}
+        for entity_hash, content in self._included.items():
+            self._decoded[entity_hash] = self._decode(entity_hash, content)
 
     def get(self, entity_hash: Hash) -> Entity | None:
-        """Return a genuine entity, if it is known."""
-        return self._included.get(entity_hash) or self._world.entities.get(entity_hash)
+        """Return a genuine entity, if it is known.
+
+        Raises:
+            ProofInvalidError: the object with that hash is not a sound entity.
+        """
+        known = self._decoded.get(entity_hash) or self._world.entities.get(entity_hash)
+        if known is None:
+            content = self._world.objects.get(entity_hash)
+            if content is None or Hash.of(content) != entity_hash:
+                return None
+            known = self._decode(entity_hash, content)
+        self._decoded[entity_hash] = known
+        return known
+
+    def _decode(self, entity_hash: Hash, content: bytes) -> Entity:
+        known = self._world.entities.get(entity_hash)
+        if known is not None:
+            return known
+        try:
+            return Entity.from_bytes(content)
+        except WaveMQError as error:
+            raise ProofInvalidError("could not parse included entity", cause=error) from error
 
     def required(self, entity_hash: Hash) -> Entity:
         """Return an entity that `_open_references` found to be known."""
@@ -215,8 +232,9 @@ class _Entities:
 
     def expiry(self, grants: Sequence[_Grant]) -> Instant:
         """Return the earliest end of an included entity, or of one that takes part."""
-        concerned = {**self._included, **self.parties(grants)}
-        return min(entity.validity.not_after for entity in concerned.values())
+        included = (self.required(entity_hash) for entity_hash in self._included)
+        concerned = (*included, *self.parties(grants).values())
+        return min(entity.validity.not_after for entity in concerned)
 
     def revocations(self, grants: Sequence[_Grant]) -> frozenset[RevocationOption]:
         """Return the options of all attestations and of everybody who takes part."""
@@ -234,7 +252,7 @@ def _open_references(
     """Return every reference opened; complete only if nothing was added to `needs`."""
     grants: list[_Grant] = []
     for index, reference in enumerate(proof.attestations):
-        content = reference.content or world.attestations.get(reference.hash)
+        content = reference.content or world.objects.get(reference.hash)
         if content is None:
             needs.add(Need(reference.hash, reference.locations), what="attestation")
             continue
@@ -286,7 +304,7 @@ def _fold(
     proof: ExplicitProof,
     grants: Sequence[_Grant],
     entities: _Entities,
-    required: RTreePolicy | None,
+    wanted: Hash | None,
 ) -> ProofVerdict:
     """Return what the paths grant together.
 
@@ -294,7 +312,7 @@ def _fold(
         ProofInvalidError: a path does not begin at the namespace, is broken, or grants more
             hops than it may; or the paths disagree.
     """
-    _check_links(proof, grants, required)
+    _check_links(proof, grants, wanted)
     budget = _Budget()
     try:
         folded = [
@@ -310,6 +328,7 @@ def _fold(
     return ProofVerdict(
         policy=policy,
         subject=end.subject,
+        subject_entity=entities.required(end.subject),
         subject_location=end.subject_location,
         expiry=min(entities.expiry(grants), *(grant.body.validity.not_after for grant in grants)),
         attestations=tuple(grant.attestation.hash for grant in grants),
@@ -318,9 +337,7 @@ def _fold(
     )
 
 
-def _check_links(
-    proof: ExplicitProof, grants: Sequence[_Grant], required: RTreePolicy | None
-) -> None:
+def _check_links(proof: ExplicitProof, grants: Sequence[_Grant], wanted: Hash | None) -> None:
     """Check the shape of every path: root, links, one namespace, one end.
 
     Raises:
@@ -328,7 +345,7 @@ def _check_links(
     """
     subject = grants[proof.paths[0][-1]].attestation.subject
     namespace = grants[proof.paths[0][0]].policy.namespace
-    if required is not None and namespace != required.namespace:
+    if wanted is not None and namespace != wanted:
         raise ProofInvalidError("proof is well formed but grants insufficient permissions")
     for path in proof.paths:
         first = grants[path[0]]

@@ -1,0 +1,437 @@
+"""The local door: what a router does in the name of a client that hands over its entity.
+
+Owns the way from a client's secret and wishes to a signed, proved and, where asked for, encrypted
+message, subscription or query, and back from a delivered message to its contents (wavemq.md 6, 7,
+9, 10). Refuses to know clients' connections, queues and the wire. Fault model: clients may hand
+over anything; storage may be away, and a first proof is then looked for in what is known, within
+a second in all. Secrets stay in memory and in no message, log or error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from wavemq.authz.admission import (
+    PERMISSION_PUBLISH,
+    PERMISSION_QUERY,
+    PERMISSION_SUBSCRIBE,
+    Admission,
+)
+from wavemq.authz.bounded import BoundedCache, CacheStatistics
+from wavemq.authz.proof_cache import NotFound, ProofCache
+from wavemq.authz.single_flight import SingleFlight
+from wavemq.authz.validity import period_of_entity
+from wavemq.authz.verdict_cache import Claim
+from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
+from wavemq.errors import (
+    InvalidParameterError,
+    MessageDecryptError,
+    NoProofFoundError,
+    UnavailableError,
+)
+from wavemq.messages.message import (
+    Message,
+    PayloadObject,
+    QueryRequest,
+    SubscriptionRequest,
+    message_digest,
+    query_digest,
+    subscription_digest,
+)
+from wavemq.messages.verified import Verified
+from wavemq.wave import signature as message_signature
+from wavemq.wave.hashes import WAVEMQ_PERMISSION_SET
+from wavemq.wave.keyring import EntitySecret
+from wavemq.wave.policy import Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wavemq.authz.engine import Engine
+    from wavemq.authz.perspective import Perspective
+    from wavemq.authz.verdicts import BuiltProof
+    from wavemq.messages.topic import Topic, TopicFilter
+    from wavemq.wave.hashes import Hash
+    from wavemq.wave.location import Location
+
+_log = structlog.get_logger(__name__)
+
+SECRETS_REMEMBERED_MAX: Final = 1024
+"""Opened secrets in memory, found again by the bytes and the passphrase."""
+SYNC_PATIENCE_SECONDS: Final = 0.5
+"""How long a publish waits for a synchronization; it must be answered within 1 s (11a)."""
+REVOCATION_PATIENCE_SECONDS: Final = 0.25
+"""How long building a proof then waits for revocation lookups."""
+SYNC_RETRY_SECONDS: Final = 5.0
+"""How long after a synchronization that storage did not answer the next is tried."""
+SYNC_AGE_SECONDS_MAX: Final = 60.0
+"""Age at which a synchronization is repeated before "no proof" is believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishingStatistics:
+    """How the local door fares; counts only grow.
+
+    Attributes:
+        proofs_built: proofs looked for and found.
+        proofs_missing: proofs looked for and not found.
+        messages_opened: payloads decrypted for delivery.
+        messages_unreadable: payloads that their reader may not read.
+        secrets: how the memory of opened secrets fares.
+        proofs: how the memory of built proofs fares.
+    """
+
+    proofs_built: int
+    proofs_missing: int
+    messages_opened: int
+    messages_unreadable: int
+    secrets: CacheStatistics
+    proofs: CacheStatistics
+
+
+class Publishing:
+    """Forms requests for local clients and opens what is delivered to them.
+
+    Args:
+        engine: decides and proves.
+        admission: checks proofs that clients bring along.
+        origin_router: this router's id, which goes into every message that it forms.
+    """
+
+    def __init__(self, engine: Engine, admission: Admission, *, origin_router: str) -> None:
+        self._engine = engine
+        self._admission = admission
+        self._origin_router = origin_router
+        self._secrets: BoundedCache[bytes, EntitySecret] = BoundedCache(SECRETS_REMEMBERED_MAX)
+        self._proofs = ProofCache(found_s=engine.config.revocation_ttl_s)
+        self._building: SingleFlight[Claim, BuiltProof] = SingleFlight()
+        self._proofs_built = 0
+        self._proofs_missing = 0
+        self._messages_opened = 0
+        self._messages_unreadable = 0
+
+    async def aclose(self) -> None:
+        """Cancel proofs being built."""
+        await self._building.aclose()
+
+    def statistics(self) -> PublishingStatistics:
+        """Return the counts."""
+        return PublishingStatistics(
+            proofs_built=self._proofs_built,
+            proofs_missing=self._proofs_missing,
+            messages_opened=self._messages_opened,
+            messages_unreadable=self._messages_unreadable,
+            secrets=self._secrets.statistics(),
+            proofs=self._proofs.statistics(),
+        )
+
+    # --- who --------------------------------------------------------------------------------
+
+    async def identify(
+        self, secret: bytes, passphrase: bytes, location: Location | None, now: Instant
+    ) -> Perspective:
+        """Return the perspective of the secret that a client handed over.
+
+        Args:
+            secret: an entity secret, DER or PEM.
+            passphrase: its passphrase; ignored for an unprotected one.
+            location: where the entity is stored; the default location if None.
+            now: the entity must be valid at this time.
+
+        Raises:
+            InvalidParameterError: there is no secret, or its entity is not valid.
+            KeyringDecryptError, PassphraseRequiredError: the passphrase is wrong or missing.
+            ObjectError: the secret is malformed.
+        """
+        if not secret:
+            raise InvalidParameterError("the request has no perspective")
+        name = _secret_name(secret, passphrase)
+        opened = self._secrets.get(name)
+        if opened is None:
+            # A protected keyring takes 0.1 s and more to open.
+            opened = await asyncio.to_thread(EntitySecret.from_bytes, secret, passphrase)
+        validity = period_of_entity(opened.entity, now)
+        if not validity.is_valid:
+            raise InvalidParameterError(f"perspective entity is invalid: {validity.message}")
+        perspective = await self._engine.perspective(opened, location)
+        self._secrets.put(name, opened)
+        return perspective
+
+    # --- forming ----------------------------------------------------------------------------
+
+    async def form_message(
+        self,
+        perspective: Perspective,
+        *,
+        namespace: Hash,
+        topic: Topic,
+        payload: Sequence[PayloadObject],
+        now: Instant,
+        encryption_partition: Sequence[bytes] = (),
+        is_persisted: bool = False,
+        custom_proof: bytes = b"",
+    ) -> Verified[Message]:
+        """Return a message that is proved, encrypted if asked for, signed, and may be routed.
+
+        Args:
+            perspective: who publishes.
+            namespace: where.
+            topic: on what.
+            payload: the contents.
+            now: the present.
+            encryption_partition: elements of the end-to-end encrypted resource; none: plain.
+            is_persisted: whether the designated router keeps it for queries.
+            custom_proof: the client's own proof; it is verified like a stranger's.
+
+        Raises:
+            NoProofFoundError: no known grant lets this entity publish there.
+            ProofInvalidError: the client's own proof does not.
+            InvalidE2EEGrantError, InvalidParameterError: the content cannot be encrypted so.
+            UnavailableError: the client's own proof or the namespace's keys could not be
+                resolved.
+        """
+        claim = Claim(namespace, perspective.hash, PERMISSION_PUBLISH, topic.text)
+        proof, until = await self._prove(perspective, claim, custom_proof, now)
+        if encryption_partition:
+            payload = await self._encrypt(
+                perspective, namespace, encryption_partition, payload, now
+            )
+        unsigned = Message(
+            source=perspective.hash,
+            source_location=perspective.location,
+            namespace=namespace,
+            topic=topic,
+            payload=tuple(payload),
+            origin_router=self._origin_router,
+            jedi_timestamp=None,
+            proof=proof,
+            signature=b"",
+            encryption_partition=tuple(encryption_partition),
+            timestamps=(),
+            drops=(),
+            is_persisted=is_persisted,
+        )
+        signature = self.sign(perspective, message_digest(unsigned))
+        return Verified(replace(unsigned, signature=signature), until)
+
+    async def form_subscription(
+        self,
+        perspective: Perspective,
+        *,
+        namespace: Hash,
+        topic_filter: TopicFilter,
+        identifier: str,
+        expiry_s: int,
+        now: Instant,
+        absolute_expiry: Instant | None = None,
+        custom_proof: bytes = b"",
+    ) -> Verified[SubscriptionRequest]:
+        """Return a signed and proved subscription, which never outlives its proof.
+
+        Raises:
+            NoProofFoundError: no known grant lets this entity subscribe there.
+            ProofInvalidError: the client's own proof does not.
+            UnavailableError: the client's own proof could not be checked.
+        """
+        claim = Claim(namespace, perspective.hash, PERMISSION_SUBSCRIBE, topic_filter.text)
+        proof, until = await self._prove(perspective, claim, custom_proof, now)
+        unsigned = SubscriptionRequest(
+            source=perspective.hash,
+            source_location=perspective.location,
+            namespace=namespace,
+            topic_filter=topic_filter,
+            identifier=identifier,
+            router_id=self._origin_router,
+            expiry_s=expiry_s,
+            absolute_expiry=until if absolute_expiry is None else min(absolute_expiry, until),
+            proof=proof,
+            signature=b"",
+        )
+        signature = self.sign(perspective, subscription_digest(unsigned))
+        return Verified(replace(unsigned, signature=signature), until)
+
+    async def form_query(
+        self,
+        perspective: Perspective,
+        *,
+        namespace: Hash,
+        topic_filter: TopicFilter,
+        now: Instant,
+        custom_proof: bytes = b"",
+    ) -> Verified[QueryRequest]:
+        """Return a signed and proved query.
+
+        Raises:
+            NoProofFoundError: no known grant lets this entity query there.
+            ProofInvalidError: the client's own proof does not.
+            UnavailableError: the client's own proof could not be checked.
+        """
+        claim = Claim(namespace, perspective.hash, PERMISSION_QUERY, topic_filter.text)
+        proof, until = await self._prove(perspective, claim, custom_proof, now)
+        unsigned = QueryRequest(
+            source=perspective.hash,
+            namespace=namespace,
+            topic_filter=topic_filter,
+            proof=proof,
+            signature=b"",
+        )
+        signature = self.sign(perspective, query_digest(unsigned))
+        return Verified(replace(unsigned, signature=signature), until)
+
+    def sign(self, perspective: Perspective, content: bytes) -> bytes:
+        """Return the entity's message signature over `content` as it is, DER (wave.md 14.4)."""
+        return message_signature.sign(perspective.secret, content)
+
+    # --- delivery ---------------------------------------------------------------------------
+
+    async def open_payload(
+        self, perspective: Perspective, message: Message
+    ) -> tuple[PayloadObject, ...]:
+        """Return the contents of a message for one reader, in order.
+
+        Raises:
+            MessageDecryptError: the reader holds no key for it.
+            ObjectError: a content is not what its encryption says.
+        """
+        if message.jedi_timestamp is not None:
+            self._messages_unreadable += 1
+            raise MessageDecryptError("messages encrypted with JEDI cannot be opened here")
+        if not message.encryption_partition:
+            return message.payload
+        try:
+            contents = await asyncio.gather(
+                *(self._engine.decrypt(perspective, one.content) for one in message.payload)
+            )
+        except MessageDecryptError:
+            self._messages_unreadable += 1
+            raise
+        self._messages_opened += 1
+        return tuple(
+            PayloadObject(one.schema, content)
+            for one, content in zip(message.payload, contents, strict=True)
+        )
+
+    async def _encrypt(
+        self,
+        perspective: Perspective,
+        namespace: Hash,
+        partition: Sequence[bytes],
+        payload: Sequence[PayloadObject],
+        now: Instant,
+    ) -> tuple[PayloadObject, ...]:
+        """Return `payload` with each content encrypted for the readers of the partition."""
+        try:
+            resource = b"/".join(partition).decode()
+        except UnicodeDecodeError as error:
+            raise InvalidParameterError("the encryption partition is not UTF-8") from error
+        contents = await asyncio.gather(
+            *(
+                self._engine.encrypt(
+                    one.content,
+                    namespace=namespace,
+                    namespace_location=perspective.location,
+                    resource=resource,
+                    now=now,
+                )
+                for one in payload
+            )
+        )
+        return tuple(
+            PayloadObject(one.schema, content)
+            for one, content in zip(payload, contents, strict=True)
+        )
+
+    # --- proofs -----------------------------------------------------------------------------
+
+    async def _prove(
+        self, perspective: Perspective, claim: Claim, custom_proof: bytes, now: Instant
+    ) -> tuple[bytes, Instant]:
+        """Return a proof of the claim and until when it holds."""
+        if custom_proof:
+            return custom_proof, await self._admission.check_claim(claim, custom_proof, now)
+        found = self._proofs.get(claim, now=now)
+        if isinstance(found, NotFound):
+            raise NoProofFoundError(found.reason)
+        if found is None:
+            found = await self._building.run(claim, lambda: self._build(perspective, claim, now))
+        return found.der, found.expiry
+
+    async def _build(self, perspective: Perspective, claim: Claim, now: Instant) -> BuiltProof:
+        """Look for a proof: in what is known, after making sure that it is known well enough."""
+        state = perspective.state
+        if state.synchronized is None:
+            await self._synchronize(perspective, now)
+        try:
+            built = await self._search(perspective, claim, now)
+        except NoProofFoundError as error:
+            if state.synchronized is not None and not _is_recent(
+                state.synchronized, now, SYNC_AGE_SECONDS_MAX
+            ):
+                await self._synchronize(perspective, now)
+                try:
+                    built = await self._search(perspective, claim, now)
+                except NoProofFoundError as again:
+                    raise self._not_found(perspective, claim, again, now) from again
+            else:
+                raise self._not_found(perspective, claim, error, now) from error
+        self._proofs_built += 1
+        self._proofs.put(claim, built, now=now)
+        return built
+
+    async def _search(self, perspective: Perspective, claim: Claim, now: Instant) -> BuiltProof:
+        statement = Statement(WAVEMQ_PERMISSION_SET, (claim.permission,), claim.resource)
+        return await self._engine.prove(
+            perspective,
+            namespace=claim.namespace,
+            statements=(statement,),
+            now=now,
+            patience_s=REVOCATION_PATIENCE_SECONDS,
+        )
+
+    def _not_found(
+        self, perspective: Perspective, claim: Claim, error: NoProofFoundError, now: Instant
+    ) -> NoProofFoundError:
+        """Return the error to raise; remember it only if everything was known."""
+        self._proofs_missing += 1
+        synchronized = perspective.state.synchronized
+        if synchronized is not None and _is_recent(synchronized, now, SYNC_AGE_SECONDS_MAX):
+            self._proofs.put(claim, NotFound(error.reason), now=now)
+            return error
+        return NoProofFoundError(f"{error.reason}; object storage did not answer, so try again")
+
+    async def _synchronize(self, perspective: Perspective, now: Instant) -> None:
+        """Bring the graph up to date if storage lets us, without waiting for long."""
+        state = perspective.state
+        is_running = self._engine.is_synchronizing(perspective)
+        if (
+            not is_running
+            and state.attempted is not None
+            and _is_recent(state.attempted, now, SYNC_RETRY_SECONDS)
+        ):
+            return
+        try:
+            async with asyncio.timeout(SYNC_PATIENCE_SECONDS):
+                await self._engine.resync(perspective, now=now)
+        except TimeoutError:
+            _log.warning("synchronization_slow", perspective=perspective.hash.to_text())
+        except UnavailableError as error:
+            _log.warning("synchronization_failed", reason=error.reason)
+
+
+def _is_recent(instant: Instant, now: Instant, seconds: float) -> bool:
+    """Whether `instant` is at most `seconds` before `now` (or after it: the clock was set back)."""
+    return now - instant <= seconds * NANOSECONDS_PER_SECOND
+
+
+def _secret_name(secret: bytes, passphrase: bytes) -> bytes:
+    """Return the name under which an opened secret is remembered; it reveals neither."""
+    digest = hashlib.sha256()
+    for part in (secret, passphrase):
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.digest()
