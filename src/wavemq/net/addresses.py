@@ -1,0 +1,73 @@
+"""Where to listen and whom to dial: a host and a port.
+
+Owns the text form `host:port` and the binding of listening sockets. Refuses to know protocols.
+Fault model: the text comes from an operator; the port may be taken, the name unknown.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import Final
+
+from wavemq.errors import ConfigError
+
+PORT_MAX: Final = 65535
+BACKLOG: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host, as name or number, and a TCP port; 0 asks for any free one."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Return the address that `text` names: `host:port`, `[ipv6]:port`, or `:port` for all.
+
+        Raises:
+            ConfigError: the text has another form.
+        """
+        host, separator, port = text.rpartition(":")
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            separator = ""  # an IPv6 address without brackets leaves open where the port begins
+        is_port = port.isascii() and port.isdecimal() and int(port) <= PORT_MAX
+        if not separator or not is_port or any(letter.isspace() for letter in host):
+            raise ConfigError(f"{text!r} is not host:port, such as 127.0.0.1:4516")
+        return cls(host or "0.0.0.0", int(port))  # noqa: S104 - `:port` means it, as in Go
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def listen(address: Address) -> socket.socket:
+    """Return a listening TCP socket.
+
+    Raises:
+        ConfigError: the address cannot be listened at.
+    """
+    try:
+        family, kind, protocol, _, bind_to = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigError(f"cannot listen at {address}: {error.strerror}") from error
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(bind_to)
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise ConfigError(f"cannot listen at {address}: {error.strerror}") from error
+    return listening
+
+
+def bound_address(listening: socket.socket) -> Address:
+    """Return where a socket listens, its real port included."""
+    host, port = listening.getsockname()[:2]
+    return Address(str(host), int(port))

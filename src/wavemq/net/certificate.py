@@ -1,0 +1,111 @@
+"""The TLS certificate of a designated router, and how each side of a link sets TLS up.
+
+Owns the self-signed certificate of wavemq.md 3, the two TLS contexts, and the certificate's
+*signature field*, over which the router's entity signs in the handshake. Refuses to know the
+handshake. Fault model: TLS alone proves nothing here, since nobody vouches for the certificate;
+what binds it to a namespace is the handshake inside.
+"""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from wavemq.clock import Instant, datetime_from_instant
+from wavemq.errors import HandshakeError
+
+COMMON_NAME: Final = "wavemq-dr"
+KEY_BITS: Final = 2048
+"""Part of the wire contract, as is RSA (wavemq.md 3)."""
+LIFETIME: Final = timedelta(days=3650)
+"""Longer than any process that makes one; peers do not look at it."""
+CLOCK_SKEW: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCertificate:
+    """A certificate with its key loaded into a server-side TLS context.
+
+    Attributes:
+        context: for accepted connections.
+        signature: the certificate's signature field, which the router's entity signs.
+    """
+
+    context: ssl.SSLContext = field(repr=False)
+    signature: bytes = field(repr=False)
+
+
+def make_server_certificate(now: Instant) -> ServerCertificate:
+    """Make a fresh RSA-2048 certificate signed by itself; takes some 0.1 s of computing.
+
+    Args:
+        now: the beginning of its validity, less a day for clocks that are wrong.
+    """
+    key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, COMMON_NAME)])
+    moment = datetime_from_instant(now).replace(microsecond=0)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(moment - CLOCK_SKEW)
+        .not_valid_after(moment + LIFETIME)
+        .sign(key, hashes.SHA256())
+    )
+    context = _bare_context(ssl.PROTOCOL_TLS_SERVER)
+    # A session cannot be resumed: each link has a handshake of its own.
+    context.num_tickets = 0
+    context.options |= ssl.OP_NO_TICKET
+    # The ssl module reads keys from files only; this one lives as long as the next few lines.
+    with tempfile.TemporaryDirectory(prefix="wavemq-") as folder:
+        path = Path(folder) / "certificate.pem"
+        path.touch(mode=0o600)
+        path.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            + certificate.public_bytes(serialization.Encoding.PEM)
+        )
+        context.load_cert_chain(path)
+    return ServerCertificate(context=context, signature=certificate.signature)
+
+
+def client_context() -> ssl.SSLContext:
+    """Return TLS for dialling: it trusts any certificate, the handshake inside decides."""
+    context = _bare_context(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def certificate_signature(certificate: bytes | None) -> bytes:
+    """Return the signature field of a certificate (DER) that a peer showed in TLS.
+
+    Raises:
+        HandshakeError: there is none, or it is not a certificate.
+    """
+    if certificate is None:
+        raise HandshakeError("the router showed no TLS certificate")
+    try:
+        return x509.load_der_x509_certificate(certificate).signature
+    except ValueError as error:
+        raise HandshakeError(f"the router's TLS certificate is malformed: {error}") from error
+
+
+def _bare_context(protocol: int) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

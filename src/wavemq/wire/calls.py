@@ -1,0 +1,185 @@
+"""What local clients ask for, parsed at the door (wavemq.md 2, 6, 7, 10).
+
+Owns the requests of the local API as values that keep every limit. Refuses to decide whether they
+are authorized. Fault model: a client may send any protobuf message; what breaks a rule raises a
+`RequestError` or `ObjectError` with one sentence, and the caller puts it into the response.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from wavemq.clock import Instant
+from wavemq.errors import InvalidParameterError
+from wavemq.limits import IDENTIFIER_BYTES_MAX, KIB, OBJECT_BYTES_MAX, PROOF_BYTES_MAX
+from wavemq.messages.message import PayloadObject
+from wavemq.messages.topic import Topic, TopicFilter
+from wavemq.wave.hashes import Hash
+from wavemq.wave.location import Location
+from wavemq.wire import mqpb_pb2 as mqpb
+from wavemq.wire.convert import (
+    check_message_size,
+    hash_from_wire,
+    location_from_wire,
+    partition_from_wire,
+    payload_from_wire,
+)
+
+EXPIRY_SECONDS_MIN: Final = 60
+"""A shorter expiry is raised to this (wavemq.md 7)."""
+EXPIRY_SECONDS_MAX: Final = 10 * 365 * 86_400
+"""A longer expiry is lowered to this; the queue's own configured expiry is shorter."""
+PASSPHRASE_BYTES_MAX: Final = 4 * KIB
+AGENT_LOCATION_BYTES_MAX: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSecret:
+    """The perspective that a client hands over with each call.
+
+    Attributes:
+        secret: entity secret, DER or PEM, not parsed yet.
+        passphrase: opens it; empty when there is none.
+        location: where the client's entity is stored; None: the default location.
+        agent_location: name of a configured location, when the client gave a name instead.
+    """
+
+    secret: bytes = field(repr=False)
+    passphrase: bytes = field(repr=False)
+    location: Location | None
+    agent_location: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishCall:
+    """A publish as asked for; `is_jedi` asks for an encryption that not every router offers."""
+
+    caller: CallerSecret
+    namespace: Hash
+    topic: Topic
+    payload: tuple[PayloadObject, ...] = field(repr=False)
+    encryption_partition: tuple[bytes, ...]
+    is_persisted: bool
+    is_jedi: bool
+    custom_proof: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeCall:
+    """A subscription as asked for.
+
+    Attributes:
+        caller: in whose name.
+        namespace: of the filter.
+        topic_filter: what to deliver.
+        identifier: chosen by the client; empty: choose one.
+        expiry_s: seconds without a reader after which the queue ends, at least 60.
+        absolute_expiry: when the queue ends at the latest; None: when the proof does.
+        custom_proof: explicit proof (DER) that the client brought; empty: build one.
+    """
+
+    caller: CallerSecret
+    namespace: Hash
+    topic_filter: TopicFilter
+    identifier: str
+    expiry_s: int
+    absolute_expiry: Instant | None
+    custom_proof: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryCall:
+    """A query for retained messages as asked for."""
+
+    caller: CallerSecret
+    namespace: Hash
+    topic_filter: TopicFilter
+    custom_proof: bytes = field(repr=False)
+
+
+def publish_call_from_wire(params: mqpb.PublishParams) -> PublishCall:
+    """Parse the request of `Publish`.
+
+    Raises:
+        RequestError: an argument is missing, malformed or over its limit.
+        ObjectError: the namespace is not a hash.
+    """
+    caller = _caller_from_wire(params)
+    payload = payload_from_wire(params.content)
+    partition = partition_from_wire(params.encryptionPartition)
+    check_message_size(payload, partition)
+    return PublishCall(
+        caller=caller,
+        namespace=hash_from_wire(params.namespace, "namespace"),
+        topic=Topic(params.uri),
+        payload=payload,
+        encryption_partition=partition,
+        is_persisted=params.persist,
+        is_jedi=params.encryptWithJEDI,
+        custom_proof=proof_from_wire(params.customProofDER),
+    )
+
+
+def subscribe_call_from_wire(params: mqpb.SubscribeParams) -> SubscribeCall:
+    """Parse the request of `Subscribe`; errors as `publish_call_from_wire`."""
+    if len(params.identifier.encode()) > IDENTIFIER_BYTES_MAX:
+        raise InvalidParameterError(
+            f"a subscription identifier has at most {IDENTIFIER_BYTES_MAX} bytes"
+        )
+    if params.expiry < 0 or params.absoluteExpiry < 0:
+        raise InvalidParameterError("the expiry of a subscription cannot be negative")
+    return SubscribeCall(
+        caller=_caller_from_wire(params),
+        namespace=hash_from_wire(params.namespace, "namespace"),
+        topic_filter=TopicFilter(params.uri),
+        identifier=params.identifier,
+        expiry_s=min(max(params.expiry, EXPIRY_SECONDS_MIN), EXPIRY_SECONDS_MAX),
+        absolute_expiry=Instant(params.absoluteExpiry) if params.absoluteExpiry else None,
+        custom_proof=proof_from_wire(params.customProofDER),
+    )
+
+
+def query_call_from_wire(params: mqpb.QueryParams) -> QueryCall:
+    """Parse the request of `Query`; errors as `publish_call_from_wire`."""
+    return QueryCall(
+        caller=_caller_from_wire(params),
+        namespace=hash_from_wire(params.namespace, "namespace"),
+        topic_filter=TopicFilter(params.uri),
+        custom_proof=proof_from_wire(params.customProofDER),
+    )
+
+
+def proof_from_wire(proof: bytes) -> bytes:
+    """Return a proof that keeps its limit; empty when there is none.
+
+    Raises:
+        InvalidParameterError: it is too large.
+    """
+    if len(proof) > PROOF_BYTES_MAX:
+        raise InvalidParameterError(
+            f"a proof has at most {PROOF_BYTES_MAX} bytes, this one has {len(proof)}"
+        )
+    return proof
+
+
+def _caller_from_wire(
+    params: mqpb.PublishParams | mqpb.SubscribeParams | mqpb.QueryParams,
+) -> CallerSecret:
+    perspective = params.perspective
+    if not params.HasField("perspective") or not perspective.entitySecret.DER:
+        raise InvalidParameterError("the request has no perspective (an entity secret)")
+    secret, passphrase = perspective.entitySecret.DER, perspective.entitySecret.passphrase
+    if len(secret) > OBJECT_BYTES_MAX or len(passphrase) > PASSPHRASE_BYTES_MAX:
+        raise InvalidParameterError("the entity secret or its passphrase is too large")
+    location = perspective.location
+    if len(location.agentLocation.encode()) > AGENT_LOCATION_BYTES_MAX:
+        raise InvalidParameterError("the name of the perspective's location is too long")
+    return CallerSecret(
+        secret=secret,
+        passphrase=passphrase,
+        location=location_from_wire(location.locationURI)
+        if location.HasField("locationURI")
+        else None,
+        agent_location=location.agentLocation,
+    )
