@@ -47,8 +47,12 @@ def storage(listen: str, data: Path, prefix: str) -> None:
     It knows no users: whoever reaches it may add objects. Every answered write is on disk.
     """
     # The server's libraries are loaded for those who serve, not for `--help`.
+    import structlog
+
     from wavemq.net.object_server import serve_objects
 
+    # Standard output is for the ready line.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     address = _parse_listen(listen)
     if not prefix.startswith("/") or prefix.strip("/") == "":
         raise click.BadParameter("it begins with / and is more than that", param_hint="--prefix")
