@@ -42,7 +42,6 @@ ROUTER_ID_BYTES_MAX: Final = 128
 ERROR_BYTES_MAX: Final = 4 * KIB
 """Of an error's text, in and out; longer ones are cut, since nothing depends on them."""
 EXPIRY_SECONDS_MAX: Final = 10 * 365 * 86_400
-JEDI_TIMESTAMP_MAX: Final = 2**63 - 1
 
 # --- messages ---------------------------------------------------------------------------------
 
@@ -65,8 +64,6 @@ def message_from_wire(wire: mqpb.Message) -> Message:
     if any(drop < 0 for drop in wire.drops):
         raise InvalidParameterError("a count of dropped messages cannot be negative")
     jedi_timestamp = tbs.jediData.timestamp if tbs.HasField("jediData") else None
-    if jedi_timestamp is not None and jedi_timestamp < 0:
-        raise InvalidParameterError("the JEDI timestamp cannot be negative")
     return Message(
         source=hash_from_wire(tbs.sourceEntity, "source entity"),
         source_location=location_from_wire(tbs.sourceLocation)

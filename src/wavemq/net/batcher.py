@@ -1,0 +1,123 @@
+"""Requests that arrive one by one, handed on together.
+
+Owns the gathering of submissions of one turn of the event loop, and the bounds on those that have
+no answer yet, for all and for each connection. Refuses to know what they are. Fault model: whoever
+sent a request may be gone when its answer comes; the request is still carried out. One connection
+cannot take the room of all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Generic, TypeVar
+
+from wavemq.errors import QueueError, WaveMQError
+from wavemq.limits import MIB
+from wavemq.net.transport import Submission
+
+UNANSWERED_MAX: Final = 16_384
+UNANSWERED_BYTES_MAX: Final = 128 * MIB
+CONNECTION_UNANSWERED_MAX: Final = 4_096
+CONNECTION_UNANSWERED_BYTES_MAX: Final = 48 * MIB
+
+RequestT = TypeVar("RequestT")
+
+
+@dataclass(frozen=True, slots=True)
+class BatcherLimits:
+    """Bounds of requests without an answer: of all, and of one connection."""
+
+    unanswered_max: int = UNANSWERED_MAX
+    unanswered_bytes_max: int = UNANSWERED_BYTES_MAX
+    connection_unanswered_max: int = CONNECTION_UNANSWERED_MAX
+    connection_unanswered_bytes_max: int = CONNECTION_UNANSWERED_BYTES_MAX
+
+
+@dataclass(slots=True)
+class _Unanswered:
+    count: int = 0
+    size_bytes: int = 0
+
+
+class Batcher(Generic[RequestT]):
+    """Collects requests until the event loop turns, then hands them on as one batch.
+
+    Args:
+        take: gets each batch; answers every submission once.
+        limits: bounds.
+    """
+
+    def __init__(
+        self,
+        take: Callable[[Sequence[Submission[RequestT]]], None],
+        *,
+        limits: BatcherLimits | None = None,
+    ) -> None:
+        self._take = take
+        self._limits = limits or BatcherLimits()
+        self._gathered: list[Submission[RequestT]] = []
+        self._all = _Unanswered()
+        self._connections: dict[str, _Unanswered] = {}
+
+    @property
+    def unanswered_count(self) -> int:
+        """Requests that have no answer yet."""
+        return self._all.count
+
+    async def submit(self, request: RequestT, size_bytes: int, connection: str) -> None:
+        """Hand a request on and wait for its answer.
+
+        Args:
+            request: what to hand on.
+            size_bytes: what it holds in memory, about.
+            connection: where it came from.
+
+        Raises:
+            QueueError: too much is waiting for an answer; nothing was done.
+            WaveMQError: the answer.
+        """
+        own = self._connections.get(connection) or _Unanswered()
+        limits = self._limits
+        if (
+            self._all.count >= limits.unanswered_max
+            or self._all.size_bytes + size_bytes > limits.unanswered_bytes_max
+            or own.count >= limits.connection_unanswered_max
+            or own.size_bytes + size_bytes > limits.connection_unanswered_bytes_max
+        ):
+            raise QueueError("too many messages wait for their answer; publish more slowly")
+        self._connections[connection] = own
+        for one in (self._all, own):
+            one.count += 1
+            one.size_bytes += size_bytes
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[WaveMQError | None] = loop.create_future()
+        if not self._gathered:
+            loop.call_soon(self._flush)
+        answer = partial(self._answer, answered, size_bytes, connection)
+        self._gathered.append(Submission(request, answer))
+        error = await answered
+        if error is not None:
+            raise error
+
+    def _flush(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        self._take(gathered)
+
+    def _answer(
+        self,
+        answered: asyncio.Future[WaveMQError | None],
+        size_bytes: int,
+        connection: str,
+        error: WaveMQError | None,
+    ) -> None:
+        own = self._connections[connection]
+        for one in (self._all, own):
+            one.count -= 1
+            one.size_bytes -= size_bytes
+        if own.count == 0:
+            del self._connections[connection]
+        if not answered.done():  # cancelled: the caller has gone
+            answered.set_result(error)

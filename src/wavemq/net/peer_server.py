@@ -1,0 +1,168 @@
+"""The door for site routers: service `mqpb.WAVEMQPeering`, behind TLS and handshake.
+
+Owns the four methods and proof elision in both directions (wavemq.md 5). Refuses to check
+signatures and proofs, which the port does before anything is routed. Fault model: whoever passed
+the handshake may still be anybody, since it proves the server alone; nothing that a peer says is
+believed without a signature and a proof, but for the end of a subscription, which only the link
+that opened it can ask for.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+import grpc
+import grpc.aio
+
+from wavemq.messages.message import Message
+from wavemq.net.batcher import Batcher
+from wavemq.net.certificate import ServerCertificate
+from wavemq.net.grpc_door import SERVER_OPTIONS, STOP_SECONDS_MAX, outcome, streaming, unary
+from wavemq.net.link import LinkLimits, PeeringListener, private_folder, remove_folder
+from wavemq.net.proof_memory import ProofMemory, SentProofs
+from wavemq.net.transport import LinkId, PeerPort
+from wavemq.wave.hashes import Hash
+from wavemq.wire import mqpb_pb2 as mqpb
+from wavemq.wire.convert import (
+    error_to_wire,
+    hash_from_wire,
+    message_from_wire,
+    message_to_wire,
+    proof_reference_from_wire,
+    query_from_wire,
+    subscription_from_wire,
+)
+from wavemq.wire.handshake import RouterClaim
+
+SERVICE: Final = "mqpb.WAVEMQPeering"
+
+PublishContext = grpc.aio.ServicerContext[mqpb.PeerPublishParams, mqpb.PeerPublishResponse]
+SubscribeContext = grpc.aio.ServicerContext[mqpb.PeerSubscribeParams, mqpb.SubscriptionMessage]
+UnsubscribeContext = grpc.aio.ServicerContext[
+    mqpb.PeerUnsubscribeParams, mqpb.PeerUnsubscribeResponse
+]
+QueryContext = grpc.aio.ServicerContext[mqpb.PeerQueryParams, mqpb.QueryMessage]
+
+
+class PeerService:
+    """The methods, over a port of the router.
+
+    Args:
+        port: of the router.
+        proofs: admitted proofs of all links.
+    """
+
+    def __init__(self, port: PeerPort, proofs: ProofMemory | None = None) -> None:
+        self._port = port
+        self._proofs = proofs or ProofMemory()
+        self._publishes: Batcher[Message] = Batcher(port.publish)
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return the service for a gRPC server."""
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "PeerPublish": unary(mqpb.PeerPublishParams, self._publish),
+                "PeerSubscribe": streaming(mqpb.PeerSubscribeParams, self._subscribe),
+                "PeerUnsubscribe": unary(mqpb.PeerUnsubscribeParams, self._unsubscribe),
+                "PeerQueryRequest": streaming(mqpb.PeerQueryParams, self._query),
+            },
+        )
+
+    async def _publish(
+        self, params: mqpb.PeerPublishParams, context: PublishContext
+    ) -> mqpb.PeerPublishResponse:
+        error = await outcome("PeerPublish", self._submit(params, context.peer()))
+        return mqpb.PeerPublishResponse(error=None if error is None else error_to_wire(error))
+
+    async def _submit(self, params: mqpb.PeerPublishParams, connection: str) -> None:
+        message = message_from_wire(params.msg)
+        reference = proof_reference_from_wire(params.msg)
+        if reference:
+            proof = self._proofs.restore(message.namespace, message.source, reference)
+            message = replace(message, proof=proof)
+        await self._publishes.submit(message, params.ByteSize(), connection)
+        # It was admitted, so the proof is the source's own: from now on a reference is enough.
+        self._proofs.remember(message.namespace, message.source, message.proof)
+
+    async def _subscribe(self, params: mqpb.PeerSubscribeParams, context: SubscribeContext) -> None:
+        error = await outcome("PeerSubscribe", self._deliver(params, context))
+        if error is not None:
+            await context.write(mqpb.SubscriptionMessage(error=error_to_wire(error)))
+
+    async def _deliver(self, params: mqpb.PeerSubscribeParams, context: SubscribeContext) -> None:
+        request = subscription_from_wire(params)
+        deliveries = await self._port.subscribe(request, LinkId(context.peer()))
+        sent = SentProofs()
+        try:
+            await context.send_initial_metadata(())
+            while True:
+                for message in await deliveries.take():
+                    proof, reference = sent.elide(message.proof)
+                    wire = message_to_wire(message, proof=proof, proof_reference=reference)
+                    await context.write(mqpb.SubscriptionMessage(message=wire))
+        finally:
+            await deliveries.aclose()
+
+    async def _unsubscribe(
+        self, params: mqpb.PeerUnsubscribeParams, context: UnsubscribeContext
+    ) -> mqpb.PeerUnsubscribeResponse:
+        error = await outcome(
+            "PeerUnsubscribe", self._end_subscription(params, LinkId(context.peer()))
+        )
+        return mqpb.PeerUnsubscribeResponse(error=None if error is None else error_to_wire(error))
+
+    async def _end_subscription(self, params: mqpb.PeerUnsubscribeParams, link: LinkId) -> None:
+        source = hash_from_wire(params.sourceEntity, "source entity")
+        await self._port.unsubscribe(source, params.id, link)
+
+    async def _query(self, params: mqpb.PeerQueryParams, context: QueryContext) -> None:
+        error = await outcome("PeerQueryRequest", self._answer(params, context))
+        if error is not None:
+            await context.write(mqpb.QueryMessage(error=error_to_wire(error)))
+
+    async def _answer(self, params: mqpb.PeerQueryParams, context: QueryContext) -> None:
+        async for batch in self._port.query(query_from_wire(params)):
+            for message in batch:
+                # In full each time: the original's site routers keep no proofs of a query.
+                wire = message_to_wire(message, proof=message.proof)
+                await context.write(mqpb.QueryMessage(message=wire))
+
+
+@asynccontextmanager
+async def serve_peers(
+    listening: socket.socket,
+    port: PeerPort,
+    *,
+    certificate: ServerCertificate,
+    claims: Mapping[Hash, RouterClaim],
+    limits: LinkLimits | None = None,
+) -> AsyncIterator[PeeringListener]:
+    """Serve site routers for the duration of the block; the caller runs the listener's `serve`.
+
+    Args:
+        listening: bound and listening; closed by its owner.
+        port: of the router.
+        certificate: shown to every peer.
+        claims: what to answer in the handshake, per namespace.
+        limits: bounds of links.
+    """
+    folder = private_folder()
+    backend = folder / "peering.sock"
+    server = grpc.aio.server(options=SERVER_OPTIONS, compression=grpc.Compression.Gzip)
+    server.add_generic_rpc_handlers((PeerService(port).handler(),))
+    try:
+        server.add_insecure_port(f"unix:{backend}")
+        await server.start()
+        try:
+            yield PeeringListener(
+                listening, certificate=certificate, claims=claims, backend=backend, limits=limits
+            )
+        finally:
+            await server.stop(STOP_SECONDS_MAX)
+    finally:
+        remove_folder(folder)

@@ -1,0 +1,151 @@
+"""The seam between transports and the router: batches in, batches out.
+
+Owns the Protocols over which doors and uplinks speak with whoever routes. Refuses to know gRPC,
+sockets, protobuf, and how anything is decided. Fault model: a transport may lose its peer at any
+moment; it then closes what it opened. Answers to submissions come in any order, each exactly once,
+also when the submitter no longer waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, NewType, Protocol, TypeVar
+
+from wavemq.errors import WaveMQError
+from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
+from wavemq.wave.hashes import Hash
+from wavemq.wire.calls import PublishCall, QueryCall, SubscribeCall
+from wavemq.wire.handshake import RouterClaim
+
+LinkId = NewType("LinkId", str)
+"""One accepted peering link; never used again after the link has ended."""
+
+RequestT = TypeVar("RequestT")
+
+Answer = Callable[[WaveMQError | None], None]
+"""Told the outcome: None when the request is done, with all that this promises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission(Generic[RequestT]):
+    """A request and whom to tell its outcome."""
+
+    request: RequestT
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStatus:
+    """Uplinks that should exist, and those that do (wavemq.md 11)."""
+
+    uplinks_configured: int
+    uplinks_connected: int
+
+
+class Deliveries(Protocol):
+    """Messages for one reader.
+
+    `take` waits for messages and returns a batch, never an empty one. Taking again says that the
+    whole batch before was written to the reader's stream; closing without taking again gives it
+    back to the queue.
+    """
+
+    async def take(self) -> Sequence[Message]:
+        """Return the next messages.
+
+        Raises:
+            UnsubscribedError: the queue has ended; nothing more will come.
+            WaveMQError: the subscription has failed.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Stop reading; the queue stays until it expires."""
+        ...
+
+
+class LocalPort(Protocol):
+    """What the door for programs needs from the router."""
+
+    def publish(self, submissions: Sequence[Submission[PublishCall]]) -> None:
+        """Take messages; each is answered when it is durable in every queue that holds it."""
+        ...
+
+    async def subscribe(self, call: SubscribeCall) -> Deliveries:
+        """Open or resume a subscription; effective when this returns.
+
+        Raises:
+            WaveMQError: it is refused; nothing was opened.
+        """
+        ...
+
+    def query(self, call: QueryCall) -> AsyncIterator[Sequence[Message]]:
+        """Return batches of retained messages; raises `WaveMQError` when refused or failed."""
+        ...
+
+    def connection_status(self) -> ConnectionStatus:
+        """Return the state of the uplinks, without waiting."""
+        ...
+
+
+class PeerPort(Protocol):
+    """What the door for site routers needs from the router."""
+
+    def publish(self, submissions: Sequence[Submission[Message]]) -> None:
+        """Take messages with their proofs; each is checked, then as `LocalPort.publish`."""
+        ...
+
+    async def subscribe(self, request: SubscriptionRequest, link: LinkId) -> Deliveries:
+        """Check and open a subscription of a site; errors as `LocalPort.subscribe`."""
+        ...
+
+    async def unsubscribe(self, source: Hash, identifier: str, link: LinkId) -> None:
+        """End a subscription that was last opened over this link.
+
+        Raises:
+            NoSuchSubscriptionError: there is none, or another link opened it.
+        """
+        ...
+
+    def query(self, request: QueryRequest) -> AsyncIterator[Sequence[Message]]:
+        """Check and answer a query; errors as `LocalPort.query`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message for a designated router, and the number under which its end is reported."""
+
+    number: int
+    message: Message
+
+
+class UplinkPort(Protocol):
+    """What an uplink needs from the router."""
+
+    async def check_router(
+        self, namespace: Hash, claim: RouterClaim, certificate_signature: bytes
+    ) -> None:
+        """Return if the router at the other end may route the namespace; else raise."""
+        ...
+
+    def uplink_connected(self, namespace: Hash) -> None:
+        """Take note that messages can be transmitted; none of before is under way any more."""
+        ...
+
+    def uplink_lost(self, namespace: Hash) -> None:
+        """Take note that nothing is under way any more, whether it arrived or not."""
+        ...
+
+    def transmitted(self, namespace: Hash, number: int, error: WaveMQError | None) -> None:
+        """Take note that a message was taken by the other end, or refused for good."""
+        ...
+
+    def received(self, namespace: Hash, submissions: Sequence[Submission[Message]]) -> None:
+        """Take messages of subscriptions; each is answered when more may come in its place."""
+        ...
+
+    def peer_failed(self, namespace: Hash, error: WaveMQError) -> None:
+        """Take note of a failure that the uplink deals with itself, by trying again."""
+        ...

@@ -1,0 +1,325 @@
+"""One established uplink: messages up, subscriptions and queries down (wavemq.md 2, 5).
+
+Owns the calls over one gRPC channel, and what may be under way at once. Messages of one topic go
+one after the other, so that the other end gets them in order whatever it does in parallel; topics
+go side by side. Refuses to know dialling and queues: what is not reported as transmitted when the
+session ends is sent again by whoever keeps the queue. Fault model: the other end may refuse (told,
+not tried again), be unable just now (tried again, in order), not answer (the session ends) or
+vanish (the session ends).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Final
+
+import grpc
+import grpc.aio
+import structlog
+
+from wavemq.errors import (
+    InvalidParameterError,
+    ProofNotCachedError,
+    RemoteProtocolError,
+    UnavailableError,
+    UpstreamError,
+    WaveMQError,
+)
+from wavemq.limits import FRAME_BYTES_MAX
+from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
+from wavemq.net.backoff import Backoff
+from wavemq.net.lanes import Lanes
+from wavemq.net.proof_memory import ReceivedProofs
+from wavemq.net.transport import Outgoing, Submission, UplinkPort
+from wavemq.wave.hashes import Hash
+from wavemq.wire import mqpb_pb2 as mqpb
+from wavemq.wire.convert import (
+    message_from_wire,
+    message_to_wire,
+    proof_reference_from_wire,
+    query_to_wire,
+    raise_wire_error,
+    subscription_to_wire,
+)
+from wavemq.wire.proof_reference import proof_reference
+
+SERVICE: Final = "mqpb.WAVEMQPeering"
+ANSWER_SECONDS_MAX: Final = 30.0
+"""A publish without an answer for that long means that the other end is gone."""
+QUERY_SECONDS_MAX: Final = 30.0
+CONFIRM_SECONDS_MAX: Final = 0.5
+"""How long messages wait for the subscriptions that were opened before them; the original's
+designated routers never confirm."""
+RECEIVED_MAX: Final = 1024
+"""Messages received and not taken by the router yet; then the streams are not read."""
+QUERY_BATCH_MAX: Final = 64
+PING_MILLISECONDS: Final = 320_000
+"""The original's server ends links that ping more often than every 5 minutes."""
+
+CHANNEL_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
+    ("grpc.max_receive_message_length", FRAME_BYTES_MAX),
+    ("grpc.max_send_message_length", FRAME_BYTES_MAX),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.service_config_disable_resolution", 1),
+    ("grpc.enable_retries", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.keepalive_time_ms", PING_MILLISECONDS),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+_log = structlog.get_logger("wavemq.net.uplink")
+
+
+class SessionEndedError(Exception):
+    """The session is over; never leaves `net`."""
+
+
+class UplinkSession:
+    """The calls over one channel; made when a link is established, gone when it is lost.
+
+    Args:
+        channel: to the designated router.
+        namespace: that it routes.
+        port: of our router.
+        random: for jitter.
+        answer_s: seconds for the answer to a publish.
+    """
+
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        namespace: Hash,
+        port: UplinkPort,
+        *,
+        random: Random,
+        answer_s: float = ANSWER_SECONDS_MAX,
+    ) -> None:
+        self._namespace = namespace
+        self._port = port
+        self._random = random
+        self._answer_s = answer_s
+        self._group = asyncio.TaskGroup()
+        self._lanes: Lanes[str, Outgoing] = Lanes(self._group, self._transmit)
+        self._confirming: set[asyncio.Future[None]] = set()
+        self._following: dict[tuple[Hash, str], asyncio.Task[None]] = {}
+        self._room = asyncio.Semaphore(RECEIVED_MAX)
+        self._publish: grpc.aio.UnaryUnaryMultiCallable[
+            mqpb.PeerPublishParams, mqpb.PeerPublishResponse
+        ] = channel.unary_unary(
+            f"/{SERVICE}/PeerPublish",
+            request_serializer=mqpb.PeerPublishParams.SerializeToString,
+            response_deserializer=mqpb.PeerPublishResponse.FromString,
+        )
+        self._subscribe: grpc.aio.UnaryStreamMultiCallable[
+            mqpb.PeerSubscribeParams, mqpb.SubscriptionMessage
+        ] = channel.unary_stream(
+            f"/{SERVICE}/PeerSubscribe",
+            request_serializer=mqpb.PeerSubscribeParams.SerializeToString,
+            response_deserializer=mqpb.SubscriptionMessage.FromString,
+        )
+        self._unsubscribe: grpc.aio.UnaryUnaryMultiCallable[
+            mqpb.PeerUnsubscribeParams, mqpb.PeerUnsubscribeResponse
+        ] = channel.unary_unary(
+            f"/{SERVICE}/PeerUnsubscribe",
+            request_serializer=mqpb.PeerUnsubscribeParams.SerializeToString,
+            response_deserializer=mqpb.PeerUnsubscribeResponse.FromString,
+        )
+        self._query: grpc.aio.UnaryStreamMultiCallable[mqpb.PeerQueryParams, mqpb.QueryMessage] = (
+            channel.unary_stream(
+                f"/{SERVICE}/PeerQueryRequest",
+                request_serializer=mqpb.PeerQueryParams.SerializeToString,
+                response_deserializer=mqpb.QueryMessage.FromString,
+            )
+        )
+
+    async def run(self, wait_lost: Awaitable[None], on_ready: Callable[[], None]) -> None:
+        """Hold the session until the link is lost or the other end stops answering.
+
+        Args:
+            wait_lost: ends when the link does.
+            on_ready: told when messages may be transmitted.
+        """
+        try:
+            async with self._group:
+                on_ready()
+                await wait_lost
+                raise SessionEndedError("the connection was lost")
+        except* SessionEndedError as ended:
+            reasons = {str(one) for one in ended.exceptions}
+            _log.info("uplink_ended", namespace=self._namespace.to_text(), reasons=sorted(reasons))
+
+    # --- messages up ------------------------------------------------------------------------
+
+    def transmit(self, messages: Sequence[Outgoing]) -> None:
+        """Send messages, in order per topic; the end of each is reported to the port."""
+        for outgoing in messages:
+            self._lanes.put(outgoing.message.topic.text, outgoing)
+
+    async def _transmit(self, outgoing: Outgoing) -> None:
+        if self._confirming:
+            await asyncio.wait(set(self._confirming))
+        backoff = Backoff(self._random)
+        while True:
+            try:
+                await self._publish_once(outgoing.message)
+            except UnavailableError as error:
+                self._port.peer_failed(self._namespace, error)
+                await asyncio.sleep(backoff.next_delay())
+                continue
+            except WaveMQError as error:
+                self._port.peer_failed(self._namespace, error)
+                self._port.transmitted(self._namespace, outgoing.number, error)
+                return
+            self._port.transmitted(self._namespace, outgoing.number, None)
+            return
+
+    async def _publish_once(self, message: Message) -> None:
+        """Offer the proof by reference, then in full if the other end does not know it."""
+        try:
+            await self._publish_wire(
+                message_to_wire(message, proof_reference=proof_reference(message.proof))
+            )
+        except ProofNotCachedError:
+            await self._publish_wire(message_to_wire(message, proof=message.proof))
+
+    async def _publish_wire(self, wire: mqpb.Message) -> None:
+        try:
+            response = await self._publish(mqpb.PeerPublishParams(msg=wire), timeout=self._answer_s)
+        except grpc.aio.AioRpcError as failure:
+            if failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+                # The original's servers take 4 MiB, proof included; this will not change.
+                raise InvalidParameterError(
+                    f"the designated router refused the message: {failure.details()}"
+                ) from failure
+            raise SessionEndedError(f"a publish failed: {_text(failure)}") from failure
+        raise_wire_error(response.error)
+
+    # --- subscriptions ----------------------------------------------------------------------
+
+    def open_subscription(self, request: SubscriptionRequest) -> None:
+        """Follow a subscription; messages that are transmitted later wait for it a moment."""
+        key = (request.source, request.identifier)
+        if key in self._following:
+            self._following.pop(key).cancel()
+        loop = asyncio.get_running_loop()
+        confirmed: asyncio.Future[None] = loop.create_future()
+        self._confirming.add(confirmed)
+        confirmed.add_done_callback(self._confirming.discard)
+        loop.call_later(CONFIRM_SECONDS_MAX, _settle, confirmed)
+        self._following[key] = self._group.create_task(self._follow(request, confirmed))
+
+    def close_subscription(self, source: Hash, identifier: str) -> None:
+        """Stop following a subscription and have the other end forget it."""
+        following = self._following.pop((source, identifier), None)
+        if following is not None:
+            self._group.create_task(self._end_subscription(following, source, identifier))
+
+    async def _end_subscription(
+        self, following: asyncio.Task[None], source: Hash, identifier: str
+    ) -> None:
+        following.cancel()
+        await asyncio.wait({following})
+        params = mqpb.PeerUnsubscribeParams(sourceEntity=source.to_bytes(), id=identifier)
+        try:
+            raise_wire_error((await self._unsubscribe(params, timeout=self._answer_s)).error)
+        except WaveMQError as error:
+            # Its queue there ends by expiry too; nobody waits for it here.
+            _log.info("peer_unsubscribe_failed", reason=error.reason)
+        except grpc.aio.AioRpcError as failure:
+            raise SessionEndedError(f"an unsubscribe failed: {_text(failure)}") from failure
+
+    async def _follow(self, request: SubscriptionRequest, confirmed: asyncio.Future[None]) -> None:
+        """Keep a stream open, beginning anew whenever it ends."""
+        backoff = Backoff(self._random)
+        while True:
+            try:
+                await self._follow_once(request, confirmed, backoff)
+            except WaveMQError as error:
+                _settle(confirmed)
+                self._port.peer_failed(self._namespace, error)
+            await asyncio.sleep(backoff.next_delay())
+
+    async def _follow_once(
+        self,
+        request: SubscriptionRequest,
+        confirmed: asyncio.Future[None],
+        backoff: Backoff,
+    ) -> None:
+        stream = self._subscribe(subscription_to_wire(request))
+        proofs = ReceivedProofs()
+        try:
+            await stream.initial_metadata()
+            _settle(confirmed)
+            while True:
+                response = await stream.read()
+                if not isinstance(response, mqpb.SubscriptionMessage):
+                    raise UpstreamError("the designated router ended the subscription's stream")
+                raise_wire_error(response.error)
+                backoff.reset()
+                await self._receive(response.message, proofs)
+        except grpc.aio.AioRpcError as failure:
+            raise UpstreamError(f"the subscription's stream broke: {_text(failure)}") from failure
+        finally:
+            stream.cancel()
+
+    async def _receive(self, wire: mqpb.Message, proofs: ReceivedProofs) -> None:
+        try:
+            message = _restored(wire, proofs)
+        except RemoteProtocolError:
+            raise
+        except WaveMQError as error:
+            # One malformed message says nothing about the next.
+            self._port.peer_failed(self._namespace, error)
+            return
+        await self._room.acquire()
+        self._port.received(self._namespace, (Submission(message, self._make_room),))
+
+    def _make_room(self, error: WaveMQError | None) -> None:
+        del error  # who refused it has counted it
+        self._room.release()
+
+    # --- queries ----------------------------------------------------------------------------
+
+    async def query(self, request: QueryRequest) -> AsyncIterator[Sequence[Message]]:
+        """Return what the designated router retains, in batches, not checked yet.
+
+        Raises:
+            UpstreamError: it refuses or fails; the reason says what it said.
+        """
+        stream = self._query(query_to_wire(request), timeout=QUERY_SECONDS_MAX)
+        proofs = ReceivedProofs()
+        batch: list[Message] = []
+        try:
+            async for response in stream:
+                raise_wire_error(response.error)
+                batch.append(_restored(response.message, proofs))
+                if len(batch) >= QUERY_BATCH_MAX:
+                    yield batch
+                    batch = []
+        except WaveMQError as error:
+            raise UpstreamError(f"could not query: {error}") from error
+        except grpc.aio.AioRpcError as failure:
+            raise UpstreamError(f"could not query: {_text(failure)}") from failure
+        finally:
+            stream.cancel()
+        if batch:
+            yield batch
+
+
+def _restored(wire: mqpb.Message, proofs: ReceivedProofs) -> Message:
+    message = message_from_wire(wire)
+    proof = proofs.restore(message.proof, proof_reference_from_wire(wire))
+    return replace(message, proof=proof)
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _text(failure: grpc.aio.AioRpcError) -> str:
+    return f"{failure.code().name}: {failure.details()}"
