@@ -1,0 +1,305 @@
+"""End-to-end encrypted messages (wave.md 10).
+
+Owns the format, encryption, and the ways to decrypt with given keys. Refuses to know which keys a
+perspective holds. There is no sender authentication here: the router's message signature gives it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, ParamSpec
+
+from wavemq.clock import Instant
+from wavemq.crypto import exchange, lqibe, wkdibe
+from wavemq.crypto.symmetric import SEALED_KEY_BYTES, TAG_BYTES, open_sealed, seal
+from wavemq.errors import (
+    InvalidParameterError,
+    MalformedObjectError,
+    MessageDecryptError,
+    ObjectError,
+    WaveMQError,
+)
+from wavemq.wave import der
+from wavemq.wave.bundle import ContentKey, LabelKey
+from wavemq.wave.entity import Entity
+from wavemq.wave.hashes import Hash
+from wavemq.wave.keyring import EntitySecret
+from wavemq.wave.location import Location
+from wavemq.wave.partition import (
+    THREE_YEARS_NS,
+    Partition,
+    check_partition,
+    e2ee_prefix,
+    matches,
+    wr1_partition,
+)
+
+MESSAGE_KIND: Final = (2, 5)
+_DIRECT: Final = (16, 1)
+_WR1: Final = (16, 2)
+KEYS_MAX: Final = 64
+"""Recipients that one message may list."""
+ATTEMPTS_MAX: Final = 32
+"""Held keys of one kind that are tried on one message."""
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceKey:
+    """The content key for whoever may read under a namespace.
+
+    Args:
+        envelope: the sealed envelope.
+        envelope_key: the envelope's key, under the namespace's LQ-IBE system.
+        namespace: whose systems are used.
+        location: where its entity is stored.
+    """
+
+    envelope: bytes
+    envelope_key: bytes
+    namespace: Hash
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptedMessage:
+    """A decoded message.
+
+    Args:
+        contents: sealed under the content key.
+        keys: the content key for each recipient, in order: bytes for one entity.
+    """
+
+    contents: bytes
+    keys: tuple[bytes | NamespaceKey, ...]
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> EncryptedMessage:
+        """Decode a wire object.
+
+        Raises:
+            InvalidParameterError: it is malformed or another object (wave.md 10.3).
+        """
+        try:
+            return cls._read(data)
+        except ObjectError as error:
+            raise InvalidParameterError(
+                "the encrypted message is malformed", cause=error
+            ) from error
+
+    @classmethod
+    def _read(cls, data: bytes) -> EncryptedMessage:
+        outer = der.Reader(data)
+        kind, value = outer.external()
+        outer.finish()
+        if kind != MESSAGE_KIND:
+            raise InvalidParameterError("DER is not an encrypted message")
+        inner = value.sequence()
+        value.finish()
+        contents = inner.octets()
+        listed = inner.sequence()
+        keys: list[bytes | NamespaceKey] = []
+        while not listed.is_at_end:
+            if len(keys) == KEYS_MAX:
+                raise InvalidParameterError(f"the message has more than {KEYS_MAX} keys")
+            key_kind, key = listed.external()
+            if key_kind in (_DIRECT, _WR1):
+                fields = key.sequence()
+                key.finish()
+                if key_kind == _DIRECT:
+                    keys.append(fields.octets())
+                else:
+                    keys.append(
+                        NamespaceKey(
+                            fields.octets(),
+                            fields.octets(),
+                            Hash.read(fields),
+                            Location.read(fields),
+                        )
+                    )
+                fields.finish()
+        inner.element(der.SEQUENCE)  # extensions: never interpreted
+        inner.finish()
+        return cls(contents, tuple(keys))
+
+
+def encrypt_message(
+    content: bytes,
+    *,
+    recipient: Entity | None = None,
+    namespace: Entity | None = None,
+    namespace_location: Location | None = None,
+    resource: str = "",
+    not_before: Instant | None = None,
+    not_after: Instant | None = None,
+) -> bytes:
+    """Return an encrypted message.
+
+    Args:
+        content: at least one byte.
+        recipient: an entity that may read it.
+        namespace: a namespace whose `wave:decrypt` grantees on `resource` may read it.
+        namespace_location: where the namespace's entity is stored; needed with `namespace`.
+        resource: without wildcards.
+        not_before: first instant of the period for which readers need a grant.
+        not_after: last instant of it.
+
+    Raises:
+        InvalidParameterError: no content, no recipient, or a bad period.
+        InvalidE2EEGrantError: the resource breaks a rule.
+    """
+    if not content:
+        raise InvalidParameterError("there is nothing to encrypt")
+    content_key = secrets.token_bytes(SEALED_KEY_BYTES)
+    keys = []
+    if recipient is not None:
+        direct = exchange.direct_encrypt(recipient.direct_key, content_key)
+        keys.append(der.external(_DIRECT, der.sequence(der.octets(direct))))
+    if namespace is not None:
+        if namespace_location is None or not_before is None or not_after is None:
+            raise InvalidParameterError("encrypting to a namespace needs its location and a period")
+        if not_after < not_before or not_after - not_before > THREE_YEARS_NS:
+            raise InvalidParameterError("valid range cannot exceed roughly 3 years")
+        start = e2ee_prefix(resource, is_message=True)
+        partition = wr1_partition(start, not_before, not_after)
+        keys.append(_namespace_key(namespace, namespace_location, partition, content_key))
+    if not keys:
+        raise InvalidParameterError("the message has no recipient: nobody could read it")
+    value = der.sequence(
+        der.octets(seal(content_key, content)), der.sequence(*keys), der.sequence()
+    )
+    return der.external(MESSAGE_KIND, value)
+
+
+def _namespace_key(
+    namespace: Entity, location: Location, partition: Partition, content_key: bytes
+) -> bytes:
+    envelope_key = secrets.token_bytes(SEALED_KEY_BYTES)
+    envelope = der.sequence(
+        der.sequence(*(der.octets(slot) for slot in partition)),
+        der.octets(wkdibe.encrypt(namespace.oaque_params, partition, content_key)),
+    )
+    identity = namespace.hash.to_text().encode()
+    value = der.sequence(
+        der.octets(seal(envelope_key, envelope)),
+        der.octets(lqibe.encrypt(namespace.ibe_params, identity, envelope_key)),
+        namespace.hash.to_der(),
+        location.to_der(),
+    )
+    return der.external(_WR1, value)
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderKeys:
+    """What a reader holds of one namespace's systems.
+
+    Args:
+        namespace: the entity.
+        label_keys: to try.
+        content_keys: given the partition, those to try.
+    """
+
+    namespace: Entity
+    label_keys: Iterable[LabelKey]
+    content_keys: Callable[[Partition], Iterable[ContentKey]]
+
+
+def decrypt_message(
+    data: bytes, reader: EntitySecret, held: Callable[[Hash], ReaderKeys | None]
+) -> bytes:
+    """Return the content.
+
+    Args:
+        data: the message.
+        reader: who reads.
+        held: returns what the reader holds of a namespace, or None.
+
+    Raises:
+        InvalidParameterError: the message is malformed.
+        MalformedObjectError: a key opened, but what it leads to is unsound.
+        MessageDecryptError: the reader has no key for it.
+    """
+    message = EncryptedMessage.from_bytes(data)
+    for key in message.keys:
+        content_key = (
+            _open_direct(key, reader)
+            if isinstance(key, bytes)
+            else _open_for_namespace(key, reader, held)
+        )
+        if content_key is None:
+            continue
+        if len(content_key) != SEALED_KEY_BYTES or len(message.contents) < TAG_BYTES:
+            raise MalformedObjectError("ciphertext is not correctly constructed")
+        try:
+            return open_sealed(content_key, message.contents)
+        except MessageDecryptError as error:
+            raise MalformedObjectError("ciphertext is not correctly constructed") from error
+    raise MessageDecryptError("could not decrypt message")
+
+
+def _open_direct(key: bytes, reader: EntitySecret) -> bytes | None:
+    try:
+        return exchange.direct_decrypt(reader.direct_secret, key)
+    except MessageDecryptError:
+        return None
+
+
+def _open_for_namespace(
+    key: NamespaceKey, reader: EntitySecret, held: Callable[[Hash], ReaderKeys | None]
+) -> bytes | None:
+    identity = key.namespace.to_text().encode()
+    keys: ReaderKeys | None
+    if key.namespace == reader.entity.hash:
+        own = LabelKey.extract(reader.entity.ibe_params_bytes, reader.ibe_master, identity)
+        keys = ReaderKeys(reader.entity, (own,), lambda _: ())
+    else:
+        keys = held(key.namespace)
+    if keys is None:
+        return None
+    envelope_key = _first(
+        _attempt(label.open, key.envelope_key) for label in islice(keys.label_keys, ATTEMPTS_MAX)
+    )
+    if envelope_key is None:
+        return None
+    partition, sealed = _read_envelope(key.envelope, envelope_key)
+    params = keys.namespace.oaque_params
+    if key.namespace == reader.entity.hash:
+        return _attempt(wkdibe.decrypt, reader.oaque_master, params, partition, sealed)
+    fitting = (one for one in keys.content_keys(partition) if matches(one.pattern, partition))
+    return _first(
+        _attempt(content_key.open, params, partition, sealed)
+        for content_key in islice(fitting, ATTEMPTS_MAX)
+    )
+
+
+def _first(found: Iterable[bytes | None]) -> bytes | None:
+    return next((one for one in found if one is not None), None)
+
+
+def _attempt(opening: Callable[P, bytes], *args: P.args, **kwargs: P.kwargs) -> bytes | None:
+    """Return what `opening` gives, or None where the key does not fit."""
+    try:
+        return opening(*args, **kwargs)
+    except (MessageDecryptError, ObjectError):
+        return None
+
+
+def _read_envelope(sealed: bytes, key: bytes) -> tuple[Partition, bytes]:
+    """Return partition and OAQUE message; note the order of fields (wave.md 10.1)."""
+    try:
+        reader = der.Reader(open_sealed(key, sealed))
+        inner = reader.sequence()
+        reader.finish()
+        listed = inner.sequence()
+        slots = []
+        while not listed.is_at_end:
+            slots.append(listed.octets())
+        message = inner.octets()
+        inner.finish()
+        return check_partition(slots), message
+    except WaveMQError as error:
+        raise MalformedObjectError("ciphertext is not correctly constructed") from error

@@ -1,0 +1,201 @@
+"""Entities: public identities that sign themselves (wave.md 3).
+
+Owns decoding, the self-signature, and lookups of keys by kind. Refuses to look up revocations: an
+entity says how it could be revoked. An `Entity` that exists has a valid signature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from wavemq.clock import Instant
+from wavemq.crypto import lqibe, wkdibe
+from wavemq.crypto.signing import verify
+from wavemq.errors import (
+    InvalidParameterError,
+    InvalidSignatureError,
+    MalformedDERError,
+    MalformedObjectError,
+    UnexpectedObjectError,
+    UnsupportedKeySchemeError,
+)
+from wavemq.limits import ENTITY_BYTES_MAX
+from wavemq.wave import der
+from wavemq.wave.hashes import Hash
+from wavemq.wave.pem import decode_pem_or_der
+from wavemq.wave.public_key import (
+    CURVE25519,
+    ED25519,
+    IBE_PARAMS,
+    OAQUE_PARAMS,
+    Capability,
+    PublicKey,
+)
+from wavemq.wave.revocation import RevocationOption, read_options
+from wavemq.wave.validity import Validity
+
+ENTITY_KIND = (2, 2)
+ENTITY_SECRET_KIND = (2, 4)
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A genuine entity.
+
+    Args:
+        wire: the wire object.
+        verifying_key: certifies the entity and signs its attestations (32 bytes, Ed25519).
+        keys: the other keys, in order.
+        validity: its period.
+        revocations: how it could be revoked.
+    """
+
+    wire: bytes
+    verifying_key: bytes
+    keys: tuple[PublicKey, ...]
+    validity: Validity
+    revocations: tuple[RevocationOption, ...]
+    verifying_capabilities: tuple[int, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def from_bytes(cls, wire: bytes) -> Entity:
+        """Decode a wire object and check its signature.
+
+        Raises:
+            MalformedDERError: it is no canonical DER.
+            UnexpectedObjectError: it is another object.
+            InvalidSignatureError: it is not signed by its own key.
+            MalformedObjectError: a key is unsound.
+        """
+        if len(wire) > ENTITY_BYTES_MAX:
+            raise MalformedDERError(f"an entity has at most {ENTITY_BYTES_MAX} bytes")
+        outer = der.Reader(wire)
+        kind, value = outer.external()
+        outer.finish()
+        if kind != ENTITY_KIND:
+            raise UnexpectedObjectError("DER is not a wave entity")
+        inner = value.element(der.SEQUENCE)
+        value.finish()
+        return cls.from_inner(inner, bytes(wire))
+
+    @classmethod
+    def from_inner(cls, inner: bytes, wire: bytes | None = None) -> Entity:
+        """Decode the bare SEQUENCE, as it stands inside an entity secret."""
+        reader = der.Reader(inner)
+        body = reader.sequence()
+        reader.finish()
+        tbs_bytes = body.element(der.SEQUENCE)
+        signature = body.octets()
+        body.finish()
+        tbs = der.Reader(tbs_bytes).sequence()
+        verifying = PublicKey.read(tbs)
+        listed = tbs.sequence()
+        keys = []
+        while not listed.is_at_end:
+            keys.append(PublicKey.read(listed))
+        validity = Validity.read(tbs)
+        revocations = read_options(tbs)
+        tbs.element(der.SEQUENCE)  # extensions: never interpreted
+        tbs.finish()
+        if verifying.kind != ED25519:
+            raise UnsupportedKeySchemeError("unsupported verifying key scheme")
+        if not verifying.has(Capability.CERTIFICATION):
+            raise InvalidSignatureError("the verifying key may not certify")
+        verify(verifying.content, signature, tbs_bytes)
+        return cls(
+            wire=der.external(ENTITY_KIND, inner) if wire is None else wire,
+            verifying_key=verifying.content,
+            keys=tuple(keys),
+            validity=validity,
+            revocations=revocations,
+            verifying_capabilities=verifying.capabilities,
+        )
+
+    @cached_property
+    def hash(self) -> Hash:
+        """The entity's name."""
+        return Hash.of(self.wire)
+
+    @property
+    def inner(self) -> bytes:
+        """The bare SEQUENCE."""
+        _, value = der.Reader(self.wire).external()
+        return value.element()
+
+    @property
+    def may_attest(self) -> bool:
+        """Whether the verifying key may sign name declarations and attestations."""
+        return Capability.ATTESTATION in self.verifying_capabilities
+
+    def _first(self, kind: tuple[int, int], what: str) -> bytes:
+        for key in self.keys:
+            if key.kind == kind:
+                return key.content
+        raise MalformedObjectError(f"the entity has no {what} key")
+
+    @property
+    def direct_key(self) -> bytes:
+        """Its Curve25519 key, 32 bytes."""
+        return self._first(CURVE25519, "Curve25519")
+
+    @property
+    def ibe_params_bytes(self) -> bytes:
+        """Its LQ-IBE parameters, 192 bytes."""
+        return self._first(IBE_PARAMS, "IBE")
+
+    @property
+    def oaque_params_bytes(self) -> bytes:
+        """Its WKD-IBE parameters, 1297 bytes."""
+        return self._first(OAQUE_PARAMS, "OAQUE")
+
+    @cached_property
+    def ibe_params(self) -> lqibe.Params:
+        """Its LQ-IBE parameters."""
+        return lqibe.Params(self.ibe_params_bytes)
+
+    @cached_property
+    def oaque_params(self) -> wkdibe.Params:
+        """Its WKD-IBE parameters."""
+        return wkdibe.Params(self.oaque_params_bytes)
+
+    @property
+    def message_signing_keys(self) -> tuple[bytes, ...]:
+        """Ed25519 keys that may sign messages, 32 bytes each."""
+        return tuple(
+            key.content for key in self.keys if key.kind == ED25519 and key.has(Capability.SIGNING)
+        )
+
+    def check_validity(self, now: Instant) -> None:
+        """Return if `now` is within the entity's period (wave.md 3.5).
+
+        Raises:
+            InvalidParameterError: it is not.
+        """
+        if self.validity.is_expired(now):
+            raise InvalidParameterError("Entity expired")
+        if self.validity.is_pending(now):
+            raise InvalidParameterError("Entity not valid yet")
+
+    def __repr__(self) -> str:
+        return f"Entity({self.hash.to_text()!r})"
+
+
+def parse_entity(data: bytes) -> Entity:
+    """Decode an entity, or the public part of an entity secret, in DER or PEM.
+
+    Raises:
+        ObjectError: it is neither, or unsound.
+    """
+    wire = decode_pem_or_der(data)
+    if len(wire) > ENTITY_BYTES_MAX:
+        raise MalformedDERError(f"an entity has at most {ENTITY_BYTES_MAX} bytes")
+    outer = der.Reader(wire)
+    kind, value = outer.external()
+    outer.finish()
+    if kind == ENTITY_SECRET_KIND:
+        inner = value.sequence()
+        value.finish()
+        entity = inner.element(der.SEQUENCE)
+        return Entity.from_inner(entity)
+    return Entity.from_bytes(wire)

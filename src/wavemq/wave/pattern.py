@@ -1,0 +1,85 @@
+"""Resource patterns of policies: intersection, containment, validity (wave.md 6.2, 6.3).
+
+Owns the algebra exactly as the original computes it, including where it grants less than the true
+intersection: results are compared as strings between implementations. `+` is one element, `*` zero
+or more.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+_ELEMENT: Final = re.compile(r"[A-Za-z0-9\-_.,()]+")
+_CACHED_MAX: Final = 65_536
+
+
+def _pick(left: str, right: str) -> str | None:
+    """Return what one element of each side has in common; a `*` has nothing here."""
+    if "*" in (left, right):
+        return None
+    if left == right or right == "+":
+        return left
+    return right if left == "+" else None
+
+
+def _leading(elements: list[str]) -> list[str]:
+    """Return the elements before the first `*`."""
+    return elements[: elements.index("*")] if "*" in elements else elements[:]
+
+
+def _trailing(elements: list[str]) -> list[str]:
+    """Return the elements after the last `*`."""
+    reverse = elements[::-1]
+    return (reverse[: reverse.index("*")] if "*" in reverse else reverse)[::-1]
+
+
+@lru_cache(maxsize=_CACHED_MAX)
+def restrict(from_: str, by: str) -> str | None:
+    """Return the intersection of two patterns, or None (wave.md 6.3)."""
+    left, right = from_.split("/"), by.split("/")
+    out: list[str] = []
+    tail: list[str] = []
+    while left and right and (common := _pick(left[0], right[0])) is not None:
+        out.append(common)
+        del left[0], right[0]
+    while left and right and (common := _pick(left[-1], right[-1])) is not None:
+        tail.insert(0, common)
+        del left[-1], right[-1]
+    if left[:1] == ["*"]:
+        moved = _leading(right)
+        out += moved
+        del right[: len(moved)]
+    elif right[:1] == ["*"]:
+        moved = _leading(left)
+        out += moved
+        del left[: len(moved)]
+    if left[-1:] == ["*"]:
+        moved = _trailing(right)
+        tail = moved + tail
+        del right[len(right) - len(moved) :]
+    elif right[-1:] == ["*"]:
+        moved = _trailing(left)
+        tail = moved + tail
+        del left[len(left) - len(moved) :]
+    if left == ["*"] and right == ["*"]:
+        return "/".join([*out, "*", *tail])
+    if left[:1] == ["*"]:
+        del left[0]
+    if right[:1] == ["*"]:
+        del right[0]
+    return None if left or right else "/".join(out + tail)
+
+
+def is_within(resource: str, granted: str) -> bool:
+    """Whether every topic of `resource` is one of `granted`, as the original decides it."""
+    return restrict(resource, granted) == resource
+
+
+def is_valid_resource(resource: str) -> bool:
+    """Whether a statement may name `resource` (wave.md 6.2)."""
+    elements = resource.split("/")
+    return elements.count("*") <= 1 and all(
+        element in ("*", "+") or _ELEMENT.fullmatch(element) for element in elements
+    )

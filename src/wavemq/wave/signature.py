@@ -1,0 +1,49 @@
+"""Message signatures in DER (wave.md 2.3)."""
+
+from __future__ import annotations
+
+from wavemq.crypto.signing import SIGNATURE_BYTES, SigningKey, verify
+from wavemq.errors import InvalidSignatureError, MalformedDERError, ProofInvalidError
+from wavemq.wave import der
+from wavemq.wave.entity import Entity
+
+_ED25519 = (11, 1)
+
+
+def sign(key: SigningKey, content: bytes) -> bytes:
+    """Return the DER signature of `content`, which callers hash first."""
+    return der.sequence(der.oid(*_ED25519), der.octets(key.sign(content)))
+
+
+def decode(data: bytes) -> bytes:
+    """Return the 64 bytes inside a DER signature.
+
+    Raises:
+        ProofInvalidError: it is malformed (the code of wave.md 14.4).
+        InvalidSignatureError: it is of another scheme or length.
+    """
+    try:
+        reader = der.Reader(data)
+        inner = reader.sequence()
+        reader.finish()
+        kind, content = inner.kind(), inner.octets()
+        inner.finish()
+    except MalformedDERError as error:
+        raise ProofInvalidError("the signature is malformed", cause=error) from error
+    if kind != _ED25519 or len(content) != SIGNATURE_BYTES:
+        raise InvalidSignatureError("the signature is of another scheme or length")
+    return content
+
+
+def check(signer: Entity, signature: bytes, content: bytes) -> None:
+    """Return if one of the signer's message keys signed `content`.
+
+    Raises:
+        ProofInvalidError: the signature is malformed.
+        InvalidSignatureError: it does not verify.
+    """
+    raw = decode(signature)
+    keys = signer.message_signing_keys
+    if not keys:
+        raise InvalidSignatureError("the signer has no message signing key")
+    verify(keys[0], raw, content)
