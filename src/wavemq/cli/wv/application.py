@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypedDict, Unpack
 
@@ -76,7 +76,7 @@ class _ResolveFlags(TypedDict):
 
 
 class _Commands(GoGroup):
-    aliases: ClassVar = {"mke": "mkentity", "lsloc": "listlocations"}
+    aliases: ClassVar[Mapping[str, str]] = {"mke": "mkentity", "lsloc": "listlocations"}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

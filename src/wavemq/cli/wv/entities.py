@@ -13,14 +13,7 @@ from pathlib import Path
 from wavemq.authz.engine import FoundAttestation, FoundEntity
 from wavemq.cli.wv.files import SECRET_MODE, read_file, reason_of, write_new
 from wavemq.cli.wv.passphrases import ask_passphrase, is_terminal
-from wavemq.cli.wv.pem_files import (
-    ATTESTATION,
-    ENTITY,
-    ENTITY_SECRET,
-    decode_block,
-    encode_block,
-    pem_block,
-)
+from wavemq.cli.wv.pem_files import pem_block
 from wavemq.cli.wv.rendering import (
     attestation_json,
     entity_json,
@@ -30,10 +23,10 @@ from wavemq.cli.wv.rendering import (
 from wavemq.cli.wv.session import Session
 from wavemq.cli.wv.text import UsageFaultError, instant_after, quote
 from wavemq.errors import InvalidParameterError, UnexpectedObjectError, WaveMQError
-from wavemq.wave.attestation import Attestation
-from wavemq.wave.attestation_open import open_plaintext
+from wavemq.wave.attestation import Attestation, PlainBody
 from wavemq.wave.entity import Entity, parse_entity
 from wavemq.wave.keyring import EntitySecret
+from wavemq.wave.pem import ATTESTATION, ENTITY, ENTITY_SECRET, decode_pem_or_der, encode_pem
 
 NEW_PASSPHRASE_PROMPT = "enter a passphrase for your entity: "  # noqa: S105 - a question
 
@@ -68,9 +61,9 @@ async def make_entity(session: Session, request: EntityRequest) -> None:
         location = session.storages.location_of(request.revocation_location)
         passphrase = _new_passphrase(request)
         secret = EntitySecret.create(
-            now=now, not_before=now, not_after=not_after, revocation_location=location
+            not_before=now, not_after=not_after, revocation_location=location
         )
-        content = encode_block(ENTITY_SECRET, secret.to_bytes(passphrase))
+        content = encode_pem(ENTITY_SECRET, secret.to_bytes(passphrase))
     except WaveMQError as error:
         raise bracketed("error", error) from error
     entity_hash = secret.entity.hash.to_text()
@@ -120,7 +113,7 @@ async def inspect(session: Session, files: Sequence[str]) -> None:
             session.output.lines(entity_lines(entity))
             session.output.result(entity_json(entity, name_of) | {"file": file})
         else:
-            body = open_plaintext(parsed)
+            body = parsed.content.body if isinstance(parsed.content, PlainBody) else None
             standing = await session.engine.attestation_validity(parsed, body, now=now)
             attestation = FoundAttestation(parsed, None, body, None, standing)
             session.output.lines(inspected_attestation_lines(attestation, file))
@@ -181,6 +174,6 @@ def _parse_object(content: bytes) -> Entity | Attestation:
         try:
             return parse_entity(content)
         except UnexpectedObjectError:
-            return Attestation.from_bytes(decode_block(content))
+            return Attestation.from_bytes(decode_pem_or_der(content))
     except WaveMQError as error:
         raise InvalidParameterError("could not decode contents", cause=error) from error

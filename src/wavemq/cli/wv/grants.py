@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wavemq.authz.engine import FoundEntity, Perspective
+from wavemq.authz.engine import FoundEntity
+from wavemq.authz.perspective import Perspective
 from wavemq.cli.wv.entities import bracketed, require_files
 from wavemq.cli.wv.files import PUBLIC_MODE, read_file, reason_of, replace_file
 from wavemq.cli.wv.identities import identify, identify_statements
-from wavemq.cli.wv.pem_files import ATTESTATION, EXPLICIT_PROOF, encode_block, marker_of, pem_block
+from wavemq.cli.wv.pem_files import marker_of, pem_block
 from wavemq.cli.wv.rendering import verdict_json, verdict_lines
 from wavemq.cli.wv.session import Session, open_secret, read_secret_file
 from wavemq.cli.wv.text import (
@@ -33,6 +34,7 @@ from wavemq.errors import (
 )
 from wavemq.wave.hashes import Hash
 from wavemq.wave.location import Location
+from wavemq.wave.pem import ATTESTATION, EXPLICIT_PROOF, encode_pem
 from wavemq.wave.policy import RTreePolicy
 
 
@@ -201,4 +203,4 @@ def _visibility(partition: str) -> tuple[bytes, ...]:
 
 
 def _write(file: str, kind: str, der: bytes) -> None:
-    replace_file(Path(file), encode_block(kind, der), marker=marker_of(kind), mode=PUBLIC_MODE)
+    replace_file(Path(file), encode_pem(kind, der), marker=marker_of(kind), mode=PUBLIC_MODE)

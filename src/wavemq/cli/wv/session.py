@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from wavemq.authz.engine import Engine, EngineConfig, Perspective, SyncProgress
+from wavemq.authz.discovery import SyncProgress
+from wavemq.authz.engine import Engine, EngineConfig
+from wavemq.authz.perspective import Perspective
 from wavemq.cli.wv.files import read_file, reason_of
 from wavemq.cli.wv.output import Output
 from wavemq.cli.wv.passphrases import ask_passphrase, is_terminal
-from wavemq.cli.wv.pem_files import ENTITY_SECRET, pem_block
+from wavemq.cli.wv.pem_files import pem_block
 from wavemq.cli.wv.settings import Settings
 from wavemq.cli.wv.text import UsageFaultError
 from wavemq.clock import Clock, Instant
@@ -30,6 +32,7 @@ from wavemq.errors import (
 )
 from wavemq.net.objects import LocationRouter
 from wavemq.wave.keyring import EntitySecret, is_protected
+from wavemq.wave.pem import ENTITY_SECRET
 
 PROGRESS_SECONDS: Final = 0.5
 """Between two lines of progress."""
