@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from wavemq.crypto.signing import SIGNATURE_BYTES, SigningKey, verify
+from wavemq.crypto import signing
 from wavemq.errors import InvalidSignatureError, MalformedDERError, ProofInvalidError
 from wavemq.wave import der
 from wavemq.wave.entity import Entity
+from wavemq.wave.keyring import EntitySecret
 
 _ED25519 = (11, 1)
 
 
-def sign(key: SigningKey, content: bytes) -> bytes:
-    """Return the DER signature of `content`, which callers hash first."""
+def sign(secret: EntitySecret, content: bytes) -> bytes:
+    """Return the DER signature of `content`, which callers hash first, by the message key.
+
+    Raises:
+        MalformedObjectError: the entity has no message signing key.
+    """
+    key = secret.message_signing_key
     return der.sequence(der.oid(*_ED25519), der.octets(key.sign(content)))
 
 
@@ -30,13 +36,13 @@ def decode(data: bytes) -> bytes:
         inner.finish()
     except MalformedDERError as error:
         raise ProofInvalidError("the signature is malformed", cause=error) from error
-    if kind != _ED25519 or len(content) != SIGNATURE_BYTES:
+    if kind != _ED25519 or len(content) != signing.SIGNATURE_BYTES:
         raise InvalidSignatureError("the signature is of another scheme or length")
     return content
 
 
-def check(signer: Entity, signature: bytes, content: bytes) -> None:
-    """Return if one of the signer's message keys signed `content`.
+def verify(signer: Entity, signature: bytes, content: bytes) -> None:
+    """Return if the signer's first message key signed `content`.
 
     Raises:
         ProofInvalidError: the signature is malformed.
@@ -46,4 +52,4 @@ def check(signer: Entity, signature: bytes, content: bytes) -> None:
     keys = signer.message_signing_keys
     if not keys:
         raise InvalidSignatureError("the signer has no message signing key")
-    verify(keys[0], raw, content)
+    signing.verify(keys[0], raw, content)
