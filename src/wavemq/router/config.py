@@ -157,16 +157,13 @@ def _wave_values(table: _Table) -> dict[str, object]:
 def _storage_tables(table: _Table) -> Mapping[str, Mapping[str, object]]:
     tables: dict[str, Mapping[str, object]] = {}
     for name in table.names:
-        value = table.take(name)
-        if isinstance(value, dict):
-            tables[name] = value
-        else:
-            table.complain(name, "must be a table")
+        storage = table.table(name)
+        tables[name] = {key.lower(): storage.take(key) for key in storage.names}
     if table.is_present:
         try:
             parse_storages(tables)
         except ConfigError as error:
-            table.complain("", error.reason)
+            table.complain("", f"is wrong: {error.reason}")
     return tables
 
 
@@ -247,7 +244,7 @@ class _Table:
         self.mistakes = mistakes
         self._values: dict[str, object] = {}
         self._spelling: dict[str, str] = {}
-        self.is_present = value is not None
+        self.is_present = isinstance(value, dict)
         if value is None:
             return
         if not isinstance(value, dict):
@@ -270,7 +267,7 @@ class _Table:
         return ".".join(part for part in (self._name, key) if part)
 
     def complain(self, key: str, sentence: str) -> None:
-        """Note a mistake at a key."""
+        """Note a mistake at a key, or, with an empty one, at the table itself."""
         self.mistakes.append(f"{self.name_of(key)} {sentence}")
 
     def take(self, key: str) -> object:
