@@ -78,11 +78,11 @@ class SpliceEnd(asyncio.Protocol):
             return
         self._cancel_timer()
         self._transport.close()
-        self._timer = self._loop.call_later(LINGER_SECONDS_MAX, self._transport.abort)
+        self._timer = self._loop.call_later(LINGER_SECONDS_MAX, self.abort)
 
     def abort(self) -> None:
         """Close at once; what was not sent yet is lost."""
-        if self._transport is not None:
+        if self._transport is not None and not self.closed.done():
             self._transport.abort()
 
     # --- asyncio.Protocol -------------------------------------------------------------------
