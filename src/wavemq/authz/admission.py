@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from wavemq.authz.engine import Engine
     from wavemq.clock import Instant
-    from wavemq.wave.entity import Entity
 
 PROOFS_REMEMBERED_MAX: Final = 4096
 """Proofs whose meaning is remembered; each stands for about 1 KiB."""
@@ -171,7 +170,7 @@ class Admission:
         if not isinstance(verdict, Granted) or now >= verdict.fresh_until:
             return None
         try:
-            _check_signature(verdict.signer, message.signature, message_digest(message))
+            message_signature.verify(verdict.signer, message.signature, message_digest(message))
         except InvalidSignatureError as error:
             self._counts.count(error)
             return error
@@ -238,7 +237,7 @@ class Admission:
         claim = Claim(namespace, router, PERMISSION_ROUTE, EVERYTHING)
         try:
             granted = await self._grant(claim, proof, now)
-            _check_signature(granted.signer, signature, certificate_signature)
+            message_signature.verify(granted.signer, signature, certificate_signature)
         except WaveMQError as error:
             self._counts.count(error)
             raise
@@ -291,10 +290,10 @@ class Admission:
             # topics a hundredth of what their verdicts would cost us.
             signer = self._engine.known_entity(request.source)
             if signer is not None:
-                _check_signature(signer, request.signature, digest)
+                message_signature.verify(signer, request.signature, digest)
             granted = await self._grant(claim, request.proof, now)
             if signer is None:
-                _check_signature(granted.signer, request.signature, digest)
+                message_signature.verify(granted.signer, request.signature, digest)
         except WaveMQError as error:
             self._counts.count(error)
             raise
@@ -356,12 +355,3 @@ def _required(claim: Claim, granted: RTreePolicy) -> RTreePolicy:
         namespace=claim.namespace,
         statements=(Statement(WAVEMQ_PERMISSION_SET, (claim.permission,), claim.resource),),
     )
-
-
-def _check_signature(signer: Entity, signature: bytes, content: bytes) -> None:
-    """Check a message signature by any of the entity's message keys.
-
-    Raises:
-        InvalidSignatureError: it is malformed or by none of them.
-    """
-    message_signature.verify(signer, signature, content)

@@ -18,7 +18,7 @@ import structlog
 
 from wavemq import limits
 from wavemq.authz.graph import ActiveGrant, Entry
-from wavemq.authz.opening import Attempt, Discarded, Opened, check_grant, try_to_open
+from wavemq.authz.opening import Attempt, Discarded, Locked, Opened, check_grant, try_to_open
 from wavemq.authz.state import EntryState, QueueEntry, QueuePosition
 from wavemq.errors import (
     CorruptRecordError,
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from wavemq.authz.graph import PerspectiveGraph
     from wavemq.authz.library import Library
     from wavemq.authz.objects import ObjectStore
-    from wavemq.authz.opening import OwnKeys
     from wavemq.authz.sealing import Sealer
     from wavemq.authz.state import AuthorityState
     from wavemq.authz.workers import Workers
     from wavemq.clock import Instant
     from wavemq.wave.entity import Entity
     from wavemq.wave.hashes import Hash
+    from wavemq.wave.keyring import EntitySecret
 
 _log = structlog.get_logger(__name__)
 
@@ -102,7 +102,7 @@ class Discovery:
 
     Attributes:
         graph: what is known, and where what is found goes.
-        own_keys: the perspective's own decryption keys.
+        reader: the perspective's own keys.
         sealer: seals opened keys for the disk.
         store: object storage, for queues.
         library: objects and entities.
@@ -111,7 +111,7 @@ class Discovery:
     """
 
     graph: PerspectiveGraph
-    own_keys: OwnKeys
+    reader: EntitySecret
     sealer: Sealer
     store: ObjectStore
     library: Library
@@ -226,9 +226,7 @@ class Discovery:
                     present.append((entry, content))
             attempts = await asyncio.gather(
                 *(
-                    self.workers.run(
-                        try_to_open, content, entry.key, self.own_keys, self.graph.keys
-                    )
+                    self.workers.run(try_to_open, content, entry.key, self.reader, self.graph.keys)
                     for entry, content in present
                 )
             )
@@ -238,7 +236,7 @@ class Discovery:
 
     async def _content(self, entry: Entry, tally: _Tally, *, is_offline: bool) -> bytes | None:
         if is_offline:
-            return await asyncio.to_thread(self.state.object, entry.hash)
+            return await self.library.remembered(entry.hash)
         try:
             return await self.library.object(entry.hash, (entry.location,))
         except UnavailableError as error:
@@ -253,7 +251,7 @@ class Discovery:
             _log.info("queue_entry_discarded", entry=entry.hash.to_text(), reason=attempt.reason)
             self.graph.discard(entry)
             return
-        if not isinstance(attempt, Opened):
+        if isinstance(attempt, Locked):
             self.graph.keep_locked(
                 entry,
                 attempt.attestation.subject,
@@ -279,12 +277,12 @@ class Discovery:
         self.graph.keep_opened(entry, attempt, is_waiting=False)
         grant = ActiveGrant(
             attestation=attempt.attestation,
-            body=attempt.body,
+            body=attempt.content.body,
             attester=attester,
             subject=subject,
-            partition=attempt.partition,
-            verifier_key=attempt.verifier_key,
-            prover_key=attempt.prover_key,
+            partition=attempt.content.partition,
+            verifier_key=attempt.content.verifier_key,
+            prover_key=attempt.content.prover_key,
         )
         self.graph.accept(attempt, grant, namespace)
 
@@ -297,7 +295,7 @@ class Discovery:
             UnavailableError: storage did not answer.
             ObjectError: what has the hash of an entity is none.
         """
-        body, attestation = opened.body, opened.attestation
+        body, attestation = opened.content.body, opened.attestation
         wanted = [
             (body.attester, body.attester_location),
             (attestation.subject, attestation.subject_location),

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final, Self
 import structlog
 
 from wavemq.authz.discovery import Discovery, SyncProgress, SyncReport
+from wavemq.authz.granting import grant
 from wavemq.authz.graph import PerspectiveGraph
+from wavemq.authz.inspection import FoundAttestation, FoundEntity, lookup, resolve
 from wavemq.authz.library import Library
-from wavemq.authz.opening import OwnKeys
 from wavemq.authz.perspective import (
     Perspective,
     PerspectiveState,
@@ -29,7 +30,7 @@ from wavemq.authz.revocation import RevocationChecker, Standing
 from wavemq.authz.sealing import Sealer
 from wavemq.authz.single_flight import SingleFlight
 from wavemq.authz.state import AuthorityState
-from wavemq.authz.validity import ValidityChecker
+from wavemq.authz.validity import ValidityChecker, period_of_entity
 from wavemq.authz.verdicts import (
     BuiltProof,
     MissingObjectsError,
@@ -39,7 +40,15 @@ from wavemq.authz.verdicts import (
 )
 from wavemq.authz.verifier import ProofWorld, verify_proof
 from wavemq.authz.workers import Workers
-from wavemq.errors import InternalError, InvalidParameterError, ProofInvalidError
+from wavemq.errors import (
+    InternalError,
+    InvalidParameterError,
+    LookupFailureError,
+    ProofInvalidError,
+)
+from wavemq.wave.attestation_open import check_outer_signature
+from wavemq.wave.encrypted import decrypt_message, encrypt_message
+from wavemq.wave.validity import Validity as Period
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -50,11 +59,12 @@ if TYPE_CHECKING:
     from wavemq.authz.objects import ObjectStore
     from wavemq.clock import Instant
     from wavemq.wave.attestation import Attestation, VerifierBody
+    from wavemq.wave.attestation_create import CreatedAttestation
     from wavemq.wave.entity import Entity
     from wavemq.wave.hashes import Hash
     from wavemq.wave.keyring import EntitySecret
     from wavemq.wave.location import Location
-    from wavemq.wave.policy import RTreePolicy, Statement
+    from wavemq.wave.policy import Policy, RTreePolicy, Statement
     from wavemq.wave.revocation import RevocationOption
 
 _log = structlog.get_logger(__name__)
@@ -65,6 +75,8 @@ FETCH_ROUNDS_MAX: Final = 4
 """Times that one verification may ask for objects: contents, then entities, and some to spare."""
 FETCHED_PER_ROUND_MAX: Final = 4096
 """Objects that one verification may ask for at a time (the verifier's own bounds are below)."""
+ENCRYPTION_PATIENCE_SECONDS: Final = 0.25
+"""How long encrypting waits to hear whether whom it is for was revoked."""
 PATIENCE_SECONDS: Final = 5.0
 """How long building a proof waits to hear whether something in it is revoked."""
 
@@ -196,7 +208,7 @@ class Engine:
         self._library.remember_entity(secret.entity)
         discovery = Discovery(
             graph=PerspectiveGraph(secret.entity.hash, location),
-            own_keys=OwnKeys.of(secret),
+            reader=secret,
             sealer=Sealer(secret.secret64),
             store=self.store,
             library=self._library,
@@ -439,3 +451,187 @@ class Engine:
     def known_entity(self, entity_hash: Hash) -> Entity | None:
         """Return an entity if it is in memory; never waits."""
         return self._library.known_entity(entity_hash)
+
+    # --- contents ---------------------------------------------------------------------------
+
+    async def encrypt(
+        self,
+        content: bytes,
+        *,
+        now: Instant,
+        namespace: Hash | None = None,
+        namespace_location: Location | None = None,
+        resource: str = "",
+        recipient: Hash | None = None,
+        recipient_location: Location | None = None,
+        valid_from: Instant | None = None,
+        valid_until: Instant | None = None,
+    ) -> bytes:
+        """Return `content` encrypted end to end (wave.md 10.2).
+
+        Args:
+            content: at least one byte.
+            now: the present; readers need a grant for this time unless told otherwise.
+            namespace: readers are those with `wave:decrypt` on `resource` here.
+            namespace_location: where the namespace's entity is stored; default location if None.
+            resource: without wildcards.
+            recipient: one entity that may read it.
+            recipient_location: where that entity is stored; tried everywhere if None.
+            valid_from: first instant for which readers need a grant.
+            valid_until: last instant of it.
+
+        Raises:
+            InvalidParameterError: nothing to encrypt, nobody to encrypt to, or a bad period.
+            InvalidE2EEGrantError: the resource breaks a rule.
+            LookupFailureError: an entity is not in storage, or not valid.
+            StorageError: an entity is not known here and storage does not answer.
+        """
+        reader = namespace_entity = None
+        if recipient is not None:
+            reader = await self._usable_entity(recipient, recipient_location, now)
+        if namespace is not None:
+            namespace_entity = await self._usable_entity(namespace, namespace_location, now)
+        return await self._workers.run(
+            encrypt_message,
+            content,
+            recipient=reader,
+            namespace=namespace_entity,
+            namespace_location=namespace_location or self.config.default_location,
+            resource=resource,
+            not_before=now if valid_from is None else valid_from,
+            not_after=now if valid_until is None else valid_until,
+        )
+
+    async def decrypt(self, perspective: Perspective, ciphertext: bytes) -> bytes:
+        """Return what was encrypted, with the keys that the perspective has now.
+
+        Raises:
+            InvalidParameterError: this is no encrypted message.
+            MalformedObjectError: a key opened it, but what it leads to is unsound.
+            MessageDecryptError: there is no key for it; after `resync` there may be.
+        """
+        return await self._workers.run(
+            decrypt_message,
+            ciphertext,
+            perspective.secret,
+            perspective.state.graph.keys.reader_keys,
+        )
+
+    async def _usable_entity(
+        self, entity_hash: Hash, location: Location | None, now: Instant
+    ) -> Entity:
+        """Return an entity to encrypt to; silence about its revocation is no hindrance."""
+        entity = await self._library.required_entity(entity_hash, (location,))
+        validity = period_of_entity(entity, now)
+        if not validity.is_valid:
+            raise LookupFailureError(f"the entity {entity_hash.to_text()}: {validity.message}")
+        revoked = await self._revocations.first_revoked(
+            entity.revocations, now=now, patience_s=ENCRYPTION_PATIENCE_SECONDS
+        )
+        if revoked is not None:
+            raise LookupFailureError(f"the entity {entity_hash.to_text()} has been revoked")
+        return entity
+
+    # --- for tools --------------------------------------------------------------------------
+
+    async def grant(
+        self,
+        perspective: Perspective,
+        *,
+        subject: Hash,
+        subject_location: Location,
+        policy: Policy,
+        valid_from: Instant,
+        valid_until: Instant,
+        now: Instant,
+        visibility: Sequence[bytes] = (),
+        is_encrypted: bool = True,
+    ) -> CreatedAttestation:
+        """Make an attestation by the perspective (wave.md 4.2, 14.4); see `granting.grant`."""
+        return await grant(
+            perspective,
+            subject=subject,
+            subject_location=subject_location,
+            policy=policy,
+            period=Period(valid_from, valid_until),
+            now=now,
+            visibility=visibility,
+            is_encrypted=is_encrypted,
+            library=self._library,
+            validity=self._validity,
+            workers=self._workers,
+        )
+
+    async def publish_entity(self, entity: Entity, location: Location) -> Hash:
+        """Store an entity; return its hash.
+
+        Raises:
+            StorageError, UnsupportedLocationSchemeError: it may not have been stored.
+        """
+        return await self.store.put(location, entity.wire)
+
+    async def publish_attestation(self, attestation: Attestation) -> Hash:
+        """Store an attestation at its subject's location and tell the subject's queue (8.3).
+
+        Raises:
+            InvalidSignatureError: its outer signature does not hold.
+            StorageError, UnsupportedLocationSchemeError: it may not have been stored.
+        """
+        await self._workers.run(check_outer_signature, attestation)
+        place = attestation.subject_location
+        stored = await self.store.put(place, attestation.wire)
+        await self.store.enqueue(place, attestation.subject, stored)
+        return stored
+
+    async def lookup(
+        self,
+        perspective: Perspective,
+        *,
+        now: Instant,
+        attester: Hash | None = None,
+        subject: Hash | None = None,
+    ) -> list[FoundAttestation]:
+        """Return the open attestations that the perspective knows, with how they stand now.
+
+        Args:
+            perspective: whose knowledge.
+            now: the present.
+            attester: only those by this entity.
+            subject: only those to this entity.
+
+        Raises:
+            StorageError: a revocation cannot be looked up.
+        """
+        return await lookup(
+            perspective.state.graph.grants(),
+            attester=attester,
+            subject=subject,
+            now=now,
+            validity=self._validity,
+        )
+
+    async def resolve(
+        self, object_hash: Hash, *, now: Instant, perspective: Perspective | None = None
+    ) -> FoundEntity | FoundAttestation:
+        """Return the entity or attestation with that hash, wherever it is stored.
+
+        Args:
+            object_hash: of either.
+            now: the present.
+            perspective: whose keys may open an attestation.
+
+        Raises:
+            LookupFailureError: no configured storage has it.
+            StorageError: storage does not answer.
+            ObjectError: it is neither an entity nor an attestation.
+        """
+        return await resolve(
+            object_hash,
+            now=now,
+            perspective=perspective,
+            locations=self.config.locations or (self.config.default_location,),
+            library=self._library,
+            store=self.store,
+            validity=self._validity,
+            workers=self._workers,
+        )

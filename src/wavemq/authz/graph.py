@@ -20,6 +20,7 @@ import structlog
 from wavemq.authz.held_keys import HeldKeys
 from wavemq.authz.state import EntryState, QueueEntry, QueuePosition
 from wavemq.wave.policy import RTreePolicy
+from wavemq.wave.public_key import IBE_PARAMS, OAQUE_PARAMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -53,8 +54,8 @@ class ActiveGrant:
         attester: who granted, decoded.
         subject: who was granted to, decoded.
         partition: the slots of its body's key, where they are known.
-        verifier_key: opens the body for a verifier; None for plaintext.
-        prover_key: opens everything; None for plaintext.
+        verifier_key: opens the body for a verifier; empty for plaintext.
+        prover_key: opens everything; empty for plaintext.
     """
 
     attestation: Attestation
@@ -62,8 +63,8 @@ class ActiveGrant:
     attester: Entity
     subject: Entity
     partition: Partition | None
-    verifier_key: bytes | None = field(repr=False)
-    prover_key: bytes | None = field(repr=False)
+    verifier_key: bytes = field(repr=False)
+    prover_key: bytes = field(repr=False)
 
 
 @dataclass(slots=True)
@@ -226,7 +227,7 @@ class PerspectiveGraph:
 
     def keep_opened(self, entry: Entry, opened: Opened, *, is_waiting: bool) -> None:
         """Note that the body is open, so that no pairing work is ever needed for it again."""
-        self._change(entry, EntryState.OPENED, opened.prover_key or b"")
+        self._change(entry, EntryState.OPENED, opened.content.prover_key)
         entry.is_waiting = is_waiting
 
     def accept(self, opened: Opened, grant: ActiveGrant, namespace: Entity | None) -> None:
@@ -241,21 +242,19 @@ class PerspectiveGraph:
         self.note_interesting(grant.attester.hash, grant.body.attester_location)
         if namespace is not None and isinstance(grant.body.policy, RTreePolicy):
             self.note_interesting(namespace.hash, grant.body.policy.namespace_location)
-        for key in opened.label_keys:
-            for owner in _owners(grant.attester, namespace):
-                if key.params == owner.ibe_params_bytes:
-                    self.keys.add_label_key(
-                        owner.hash, key, is_from_owner=owner.hash == grant.attester.hash
-                    )
-                    break
-        for bundle in opened.bundles:
-            for owner in _owners(grant.attester, namespace):
-                if bundle.params == owner.oaque_params_bytes:
-                    for content_key in bundle.keys:
-                        self.keys.add_content_key(
-                            owner.hash, content_key, is_from_owner=owner.hash == grant.attester.hash
-                        )
-                    break
+        owners = (grant.attester,) if namespace is None else (grant.attester, namespace)
+        for label_key in opened.content.label_keys:
+            owner = _owner(owners, IBE_PARAMS, label_key.params)
+            if owner is not None:
+                self.keys.add_label_key(
+                    owner, label_key, is_from_owner=owner.hash == grant.attester.hash
+                )
+        for bundle in opened.content.bundles:
+            owner = _owner(owners, OAQUE_PARAMS, bundle.params)
+            if owner is not None:
+                self.keys.add_content_keys(
+                    owner, bundle.keys, is_from_owner=owner.hash == grant.attester.hash
+                )
 
     def take_changes(self) -> list[Entry]:
         """Return the entries that the disk does not know yet, and consider them written."""
@@ -301,6 +300,13 @@ class PerspectiveGraph:
             self._changed[entry.hash] = None
 
 
-def _owners(attester: Entity, namespace: Entity | None) -> tuple[Entity, ...]:
-    """Return whose system a granted key may belong to, in the order of wave.md 7.2 step 4."""
-    return (attester,) if namespace is None else (attester, namespace)
+def _owner(candidates: Iterable[Entity], kind: tuple[int, int], params: bytes) -> Entity | None:
+    """Return whose system a granted key belongs to: the first candidate whose parameters they are.
+
+    The parameters that count are an entity's first of that kind (wave.md 3.2).
+    """
+    for candidate in candidates:
+        own = next((key.content for key in candidate.keys if key.kind == kind), None)
+        if own == params:
+            return candidate
+    return None

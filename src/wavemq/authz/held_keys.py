@@ -9,12 +9,17 @@ number kept and the number tried are bounded.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from wavemq.wave.encrypted import ReaderKeys
+from wavemq.wave.partition import matches
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from wavemq.wave.bundle import ContentKey, LabelKey
+    from wavemq.wave.entity import Entity
     from wavemq.wave.hashes import Hash
     from wavemq.wave.partition import Partition
 
@@ -59,9 +64,10 @@ class _Ranked(Generic[K]):
 class _Shelf:
     """The keys of one entity's systems."""
 
-    __slots__ = ("content_keys", "label_keys", "revision")
+    __slots__ = ("content_keys", "label_keys", "owner", "revision")
 
-    def __init__(self) -> None:
+    def __init__(self, owner: Entity) -> None:
+        self.owner = owner
         self.label_keys: _Ranked[LabelKey] = _Ranked(LABEL_KEYS_PER_OWNER_MAX)
         self.content_keys: _Ranked[ContentKey] = _Ranked(CONTENT_KEYS_PER_OWNER_MAX)
         self.revision = 0
@@ -76,17 +82,25 @@ class HeldKeys:
     __slots__ = ("_shelves",)
 
     def __init__(self) -> None:
-        self._shelves: defaultdict[Hash, _Shelf] = defaultdict(_Shelf)
+        self._shelves: dict[Hash, _Shelf] = {}
 
-    def add_label_key(self, owner: Hash, key: LabelKey, *, is_from_owner: bool) -> None:
+    def add_label_key(self, owner: Entity, key: LabelKey, *, is_from_owner: bool) -> None:
         """Keep a key of `owner`'s identity-based system."""
-        shelf = self._shelves[owner]
+        shelf = self._shelves.setdefault(owner.hash, _Shelf(owner))
         shelf.revision += shelf.label_keys.add(key, is_from_owner=is_from_owner)
 
-    def add_content_key(self, owner: Hash, key: ContentKey, *, is_from_owner: bool) -> None:
-        """Keep a key of `owner`'s attribute-based system."""
-        shelf = self._shelves[owner]
-        shelf.revision += shelf.content_keys.add(key, is_from_owner=is_from_owner)
+    def add_content_keys(
+        self, owner: Entity, keys: Iterable[ContentKey], *, is_from_owner: bool
+    ) -> None:
+        """Keep keys of `owner`'s attribute-based system."""
+        shelf = self._shelves.setdefault(owner.hash, _Shelf(owner))
+        for key in keys:
+            shelf.revision += shelf.content_keys.add(key, is_from_owner=is_from_owner)
+
+    def owner(self, owner: Hash) -> Entity | None:
+        """Return the entity whose keys are held, or None when none are."""
+        shelf = self._shelves.get(owner)
+        return None if shelf is None else shelf.owner
 
     def revision(self, owner: Hash) -> int:
         """Return a number that grows whenever a key of `owner`'s systems is added; 0 for none."""
@@ -108,7 +122,13 @@ class HeldKeys:
         matching = (key for key in self.content_keys(owner) if matches(key.pattern, partition))
         return tuple(islice(matching, KEY_ATTEMPTS_MAX))
 
-
-def matches(pattern: Partition, partition: Partition) -> bool:
-    """Whether each non-empty slot of `pattern` equals the partition's (wave.md 7.2)."""
-    return all(not fixed or fixed == slot for fixed, slot in zip(pattern, partition, strict=True))
+    def reader_keys(self, namespace: Hash) -> ReaderKeys | None:
+        """Return what may open messages encrypted to a namespace, or None when nothing may."""
+        shelf = self._shelves.get(namespace)
+        if shelf is None:
+            return None
+        return ReaderKeys(
+            namespace=shelf.owner,
+            label_keys=self.label_keys(namespace),
+            content_keys=lambda partition: self.matching_content_keys(namespace, partition),
+        )

@@ -100,6 +100,10 @@ class Library:
             (object_hash, places), lambda: self._find(object_hash, places)
         )
 
+    async def remembered(self, object_hash: Hash) -> bytes | None:
+        """Return the object if it is on disk; storage is not asked."""
+        return await asyncio.to_thread(self._state.object, object_hash)
+
     async def entity(
         self,
         entity_hash: Hash,
@@ -119,7 +123,7 @@ class Library:
         if entity is not None:
             return entity
         if is_offline:
-            content = await asyncio.to_thread(self._state.object, entity_hash)
+            content = await self.remembered(entity_hash)
         else:
             content = await self.object(entity_hash, locations)
         if content is None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wavemq.authz.graph import PerspectiveGraph
-from wavemq.crypto.signing import SigningKey
 from wavemq.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -79,8 +78,7 @@ def check_possession(secret: EntitySecret) -> None:
     Raises:
         InvalidParameterError: they do not.
     """
-    signing = SigningKey(secret.secret64).public
-    if not hmac.compare_digest(signing, secret.entity.verifying_key):
+    if secret.signing_key.public != secret.entity.verifying_key:
         raise InvalidParameterError("the keys of this entity secret do not belong to its entity")
     message_key = secret.message_signing_key.public
     if message_key not in secret.entity.message_signing_keys:

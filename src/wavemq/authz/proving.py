@@ -12,10 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from wavemq.authz.prover import Edge, find_chains
-from wavemq.authz.revocation import Standing
 from wavemq.authz.validity import period_of_body, period_of_entity
 from wavemq.authz.verdicts import BuiltProof
 from wavemq.authz.verifier import ProofWorld, verify_proof
@@ -23,7 +20,6 @@ from wavemq.errors import (
     NoProofFoundError,
     ProofInvalidError,
     StorageError,
-    UnavailableError,
     WaveMQError,
 )
 from wavemq.wave.policy import RTreePolicy, check_policy
@@ -40,8 +36,6 @@ if TYPE_CHECKING:
     from wavemq.wave.hashes import Hash
     from wavemq.wave.policy import Statement
     from wavemq.wave.revocation import RevocationOption
-
-_log = structlog.get_logger(__name__)
 
 REVOKED_GRANTS_MAX: Final = 64
 """Searches that one request may repeat because what they found turned out to be revoked."""
@@ -121,11 +115,15 @@ async def prove(
             find_chains, edges, namespace=namespace, subject=subject, statements=statements
         )
         used = {edge.attestation: by_hash[edge.attestation] for chain in chains for edge in chain}
-        revoked = await _revoked(used.values(), revocations, now, deadline)
-        if not revoked:
+        revoked = await revocations.first_revoked(
+            set().union(*(_options(grant) for grant in used.values())),
+            now=now,
+            patience_s=deadline - asyncio.get_running_loop().time(),
+        )
+        if revoked is None:
             contents = await _contents(used, library)
             return await workers.run(_assemble, chains, used, contents, now)
-        edges = [edge for edge in edges if not revoked & _options(by_hash[edge.attestation])]
+        edges = [edge for edge in edges if revoked not in _options(by_hash[edge.attestation])]
     raise NoProofFoundError("couldn't find a proof: too many grants turned out to be revoked")
 
 
@@ -136,28 +134,6 @@ def _options(grant: ActiveGrant) -> set[RevocationOption]:
         *grant.attester.revocations,
         *grant.subject.revocations,
     }
-
-
-async def _revoked(
-    grants: Iterable[ActiveGrant],
-    revocations: RevocationChecker,
-    now: Instant,
-    deadline: float,
-) -> set[RevocationOption]:
-    """Return the first option found exercised among those of `grants`, or an empty set."""
-    options = set().union(*(_options(grant) for grant in grants))
-    try:
-        async with asyncio.timeout_at(deadline):
-            finding = await revocations.check(options, now=now, is_lenient=True)
-    except TimeoutError:
-        _log.warning("revocation_lookup_slow", options=len(options))
-        return set()
-    except UnavailableError as error:
-        _log.warning("revocation_lookup_failed", reason=error.reason)
-        return set()
-    if finding.standing is Standing.REVOKED and finding.revoked is not None:
-        return {finding.revoked}
-    return set()
 
 
 async def _contents(used: dict[Hash, ActiveGrant], library: Library) -> dict[Hash, bytes]:
@@ -198,7 +174,7 @@ def _assemble(
                 hash=found,
                 content=contents[found],
                 locations=(grant.attestation.subject_location,),
-                verifier_key=grant.verifier_key,
+                verifier_key=grant.verifier_key or None,
             )
             for found, grant in used.items()
         ),

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from wavemq.authz.objects import ObjectStore
     from wavemq.authz.state import AuthorityState
+    from wavemq.wave.hashes import Hash
+    from wavemq.wave.location import Location
     from wavemq.wave.revocation import RevocationOption
 
 _log = structlog.get_logger(__name__)
@@ -150,44 +152,72 @@ class RevocationChecker:
             raise failure
         return RevocationFinding(Standing.UNREVOKED, fresh_until)
 
-    def forget(self, option: RevocationOption) -> None:
-        """Drop what memory says of an option that was just exercised through this process."""
+    async def first_revoked(
+        self, options: Iterable[RevocationOption], *, now: Instant, patience_s: float
+    ) -> RevocationOption | None:
+        """Return an option that is known to have been exercised, without waiting for long.
+
+        For deciding what to use, never whom to admit: silence and slowness count as "not known".
+
+        Args:
+            options: what to look up.
+            now: the present.
+            patience_s: how long to wait for storage, in seconds.
+        """
+        try:
+            async with asyncio.timeout(max(0.0, patience_s)):
+                finding = await self.check(options, now=now, is_lenient=True)
+        except TimeoutError:
+            _log.warning("revocation_lookup_slow")
+            return None
+        return finding.revoked
+
+    async def forget(self, option: RevocationOption) -> None:
+        """Drop what is remembered of an option that was just exercised through this process."""
         self._checks.remove(option)
+        if option.hash is not None and option.location is not None:
+            await asyncio.to_thread(self._state.forget_check, option.hash, option.location)
 
     async def aclose(self) -> None:
         """Cancel lookups in flight."""
         await self._flights.aclose()
 
     async def _check(self, option: RevocationOption, now: Instant, *, is_lenient: bool) -> _Check:
+        if option.hash is None or option.location is None:
+            # A way to revoke that is not understood counts as used if it is critical (5).
+            return _Check(_FOREVER, now, is_revoked=option.is_critical)
         check = self._checks.get(option)
         if check is not None and check.is_usable(now):
             return check
+        place, name = option.location, option.hash
         try:
-            return await self._flights.run(option, lambda: self._find_out(option, now))
+            return await self._flights.run(option, lambda: self._find_out(option, place, name, now))
         except UnavailableError as error:
             return self._assume(option, now, error, is_lenient=is_lenient)
 
-    async def _find_out(self, option: RevocationOption, now: Instant) -> _Check:
+    async def _find_out(
+        self, option: RevocationOption, place: Location, name: Hash, now: Instant
+    ) -> _Check:
         """Return an answer from disk if it may still be used, else from storage.
 
         Raises:
             UnavailableError: there was no usable answer.
         """
-        check = await asyncio.to_thread(self._from_disk, option, now)
+        check = await asyncio.to_thread(self._from_disk, place, name, now)
         if check is None or not check.is_usable(now):
-            check = await self._look_up(option, now)
+            check = await self._look_up(place, name, now)
         self._checks.put(option, check)
         return check
 
-    def _from_disk(self, option: RevocationOption, now: Instant) -> _Check | None:
-        if self._state.has_revocation(option.hash):
+    def _from_disk(self, place: Location, name: Hash, now: Instant) -> _Check | None:
+        if self._state.has_revocation(name):
             return _Check(_FOREVER, now, is_revoked=True)
-        checked = self._state.unrevoked_since(option.hash, option.location)
+        checked = self._state.unrevoked_since(name, place)
         if checked is None:
             return None
         return _Check(Instant(checked + self._ttl_ns), checked, is_revoked=False)
 
-    async def _look_up(self, option: RevocationOption, now: Instant) -> _Check:
+    async def _look_up(self, place: Location, name: Hash, now: Instant) -> _Check:
         """Ask storage.
 
         Raises:
@@ -196,25 +226,21 @@ class RevocationChecker:
         async with self._slots:
             self._lookups += 1
             try:
-                content = await self._store.get(option.location, option.hash)
+                content = await self._store.get(place, name)
             except UnsupportedLocationSchemeError as error:
                 self._failures += 1
                 raise StorageError("no storage here serves its location", cause=error) from error
             except UnavailableError as error:
                 self._failures += 1
-                _log.warning(
-                    "revocation_lookup_failed", location=option.location.url, reason=error.reason
-                )
+                _log.warning("revocation_lookup_failed", location=place.url, reason=error.reason)
                 raise
         if content is None:
             check = _Check(Instant(now + self._ttl_ns), now, is_revoked=False)
-            await asyncio.to_thread(
-                self._state.remember_unrevoked, option.hash, option.location, now
-            )
+            await asyncio.to_thread(self._state.remember_unrevoked, name, place, now)
         else:
             check = _Check(_FOREVER, now, is_revoked=True)
-            await asyncio.to_thread(self._state.remember_revoked, option.hash)
-            _log.info("revocation_found", option=option.hash.to_text())
+            await asyncio.to_thread(self._state.remember_revoked, name)
+            _log.info("revocation_found", option=name.to_text())
         return check
 
     def _assume(

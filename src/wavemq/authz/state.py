@@ -202,6 +202,14 @@ class AuthorityState:
                 (option.to_bytes(), location.url, location.version, checked),
             )
 
+    def forget_check(self, option: Hash, location: Location) -> None:
+        """Drop that the option was looked up."""
+        with self._cursor() as cursor:
+            cursor.execute(
+                "DELETE FROM unrevoked WHERE option = ? AND url = ? AND version = ?",
+                (option.to_bytes(), location.url, location.version),
+            )
+
     def remember_revoked(self, option: Hash) -> None:
         """Keep that the option was found."""
         with self._cursor() as cursor:

@@ -90,12 +90,11 @@ class VerdictCache:
 
     def put(self, claim: Claim, proof: bytes, verdict: Granted | Denied, *, now: Instant) -> None:
         """Remember a verdict reached at `now`."""
-        match verdict:
-            case Granted(until=until):
-                # A proof is good through its last instant, so it ends just after it.
-                end = min(now + GRANTED_SECONDS_MAX * NANOSECONDS_PER_SECOND, until + 1)
-            case Denied():
-                end = now + DENIED_SECONDS_MAX * NANOSECONDS_PER_SECOND
+        if isinstance(verdict, Granted):
+            # A proof is good through its last instant, so it ends just after it.
+            end = min(now + GRANTED_SECONDS_MAX * NANOSECONDS_PER_SECOND, verdict.until + 1)
+        else:
+            end = now + DENIED_SECONDS_MAX * NANOSECONDS_PER_SECOND
         self._verdicts.put((claim, _digest(proof)), _Remembered(verdict, now, Instant(end)))
 
     def statistics(self) -> CacheStatistics:

@@ -52,6 +52,19 @@ class EntitySource(Protocol):
         ...
 
 
+class _Nobody:
+    """Knows no entity."""
+
+    __slots__ = ()
+
+    def get(self, _entity_hash: Hash, /) -> Entity | None:
+        """Return None."""
+        return None
+
+
+_NOBODY: Final = _Nobody()
+
+
 @dataclass(frozen=True, slots=True)
 class ProofWorld:
     """The objects beside the proof.
@@ -64,7 +77,7 @@ class ProofWorld:
     """
 
     objects: Mapping[Hash, bytes] = field(default_factory=dict)
-    entities: EntitySource = field(default_factory=dict)
+    entities: EntitySource = _NOBODY
     absent: frozenset[Hash] = frozenset()
 
 

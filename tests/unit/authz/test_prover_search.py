@@ -10,12 +10,13 @@ import pytest
 from tests.support.edges import NAMESPACE, edge, entity, statement
 from wavemq.authz.prover import WISHES_MAX, Edge, find_chains
 from wavemq.errors import InvalidParameterError, NoProofFoundError
+from wavemq.wave.hashes import Hash
 from wavemq.wave.policy import Statement
 
 ALICE, BOB, CAROL, DAVE = (entity(name) for name in ("alice", "bob", "carol", "dave"))
 
 
-def chains(edges: list[Edge], subject: object, *statements: Statement) -> list[list[str]]:
+def chains(edges: list[Edge], subject: Hash, *statements: Statement) -> list[list[str]]:
     found = find_chains(edges, namespace=NAMESPACE, subject=subject, statements=statements)
     return [[one.policy.statements[0].resource for one in chain] for chain in found]
 
