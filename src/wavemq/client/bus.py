@@ -19,7 +19,7 @@ import grpc
 import grpc.aio
 
 from wavemq.client.connection import Metadata, RouterConnection, check_address
-from wavemq.client.failures import PublishUnconfirmedError, error_from_rpc, raise_in_band
+from wavemq.client.failures import PublishUnconfirmedError, error_from_rpc
 from wavemq.client.identity import (
     EntitySource,
     Identity,
@@ -37,7 +37,7 @@ from wavemq.messages.topic import Topic, TopicFilter
 from wavemq.wave.hashes import Hash
 from wavemq.wave.pem import decode_pem_or_der
 from wavemq.wire import mqpb_pb2 as mqpb
-from wavemq.wire.convert import payload_object_to_wire
+from wavemq.wire.convert import payload_object_to_wire, raise_wire_error
 
 TIMEOUT_SECONDS_DEFAULT: Final = 30.0
 KEEP_SECONDS_DEFAULT: Final = 3600
@@ -232,7 +232,7 @@ class Bus:
                     f"not have taken it ({failure.code().name.lower()}: {failure.details()})"
                 ) from failure
             raise error_from_rpc(failure, self._address) from failure
-        raise_in_band(response.error)
+        raise_wire_error(response.error)
 
     def subscribe(
         self,

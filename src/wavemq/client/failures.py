@@ -17,9 +17,7 @@ from wavemq.errors import (
     RemoteProtocolError,
     UnavailableError,
     WaveMQError,
-    error_from_wire,
 )
-from wavemq.wire import mqpb_pb2 as mqpb
 
 
 class PublishUnconfirmedError(WaveMQError):
@@ -52,9 +50,3 @@ def error_from_rpc(failure: grpc.aio.AioRpcError, address: str) -> WaveMQError:
             return RemoteProtocolError(
                 f"the call to the router at {address} failed with {status.name}: {details}"
             )
-
-
-def raise_in_band(error: mqpb.Error) -> None:
-    """Raise the error that a response carries; an absent one (code 0, no text) is success."""
-    if error.code or error.message:
-        raise error_from_wire(error.code, error.message)

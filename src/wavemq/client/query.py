@@ -13,11 +13,11 @@ from typing import Final
 import grpc.aio
 
 from wavemq.client.connection import Metadata, RouterConnection
-from wavemq.client.failures import error_from_rpc, raise_in_band
+from wavemq.client.failures import error_from_rpc
 from wavemq.client.received import Received
 from wavemq.errors import InvalidParameterError
 from wavemq.wire import mqpb_pb2 as mqpb
-from wavemq.wire.convert import message_from_wire
+from wavemq.wire.convert import message_from_wire, raise_wire_error
 
 QUERY_ANSWERS_MAX: Final = 10_000
 """Answers that awaiting a query gathers in memory; more are for `async for`."""
@@ -69,7 +69,7 @@ class QueryAnswers:
         )
         try:
             async for response in call:
-                raise_in_band(response.error)
+                raise_wire_error(response.error)
                 yield Received.from_message(message_from_wire(response.message))
         except grpc.aio.AioRpcError as failure:
             raise error_from_rpc(failure, self._connection.address) from failure

@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 
 from wavemq.client.connection import Metadata, RouterConnection
-from wavemq.client.failures import error_from_rpc, raise_in_band
+from wavemq.client.failures import error_from_rpc
 from wavemq.client.received import Received
 from wavemq.client.reconnect import (
     ChangeCallback,
@@ -33,7 +33,7 @@ from wavemq.errors import (
     WaveMQError,
 )
 from wavemq.wire import mqpb_pb2 as mqpb
-from wavemq.wire.convert import message_from_wire
+from wavemq.wire.convert import message_from_wire, raise_wire_error
 
 SUBSCRIBED_KEY: Final = "wavemq-subscribed"
 """Response header by which the router says that the subscription is effective."""
@@ -159,7 +159,7 @@ class Subscription:
                     continue
                 if response is None:
                     break
-                raise_in_band(response.error)
+                raise_wire_error(response.error)
                 self._received_count += 1
                 return Received.from_message(message_from_wire(response.message))
         raise StopAsyncIteration
@@ -178,7 +178,7 @@ class Subscription:
                 if all(key != SUBSCRIBED_KEY for key, _ in headers or ()):
                     first = await stream.read()
                     if isinstance(first, mqpb.SubscriptionMessage):
-                        raise_in_band(first.error)
+                        raise_wire_error(first.error)
                         early = first
                     else:
                         raise SubscriptionFailedError("the router ended the stream at once")

@@ -189,7 +189,7 @@ class ServerProcess:
     def _read_log(self) -> None:
         """Copy the output to the log until it ends; runs in a thread of its own."""
         process = self._started()
-        assert process.stdout is not None  # noqa: S101 - it was made with a pipe
+        assert process.stdout is not None
         with process.stdout as output, self.log_path.open("ab") as log:
             for raw in output:
                 log.write(raw)

@@ -35,7 +35,7 @@ from wavemq.wire import mqpb_pb2 as mqpb
 
 NOW = instant_from_seconds(1_800_000_000)
 LATER = instant_from_seconds(1_900_000_000)
-SECRET = EntitySecret.create(now=NOW, not_before=NOW, not_after=LATER, revocation_location=None)
+SECRET = EntitySecret.create(not_before=NOW, not_after=LATER, revocation_location=None)
 NAMESPACE = SECRET.entity.hash
 PATIENCE_S = 10.0
 FAST = wavemq.ReconnectPolicy(initial_s=0.01, ceiling_s=0.1, give_up_after_s=PATIENCE_S)
