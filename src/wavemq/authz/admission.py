@@ -329,7 +329,7 @@ class Admission:
             raise ProofInvalidError("proof is well formed but the subject does not match")
         if not is_subset(_required(claim, proved.policy), proved.policy):
             raise ProofInvalidError("proof is well formed but grants insufficient permissions")
-        fresh_until = await self._engine.check_unrevoked(proved.revocations, now=now)
+        fresh_until = await self._engine.proofs.check_unrevoked(proved.revocations, now=now)
         return Granted(proved.expiry, fresh_until, proved.subject_entity)
 
     async def _proof_verdict(self, proof: bytes, namespace: Hash, now: Instant) -> ProofVerdict:
@@ -344,7 +344,7 @@ class Admission:
         return known.verdict
 
     async def _verify(self, proof: bytes, namespace: Hash, now: Instant) -> _Proved:
-        verdict = await self._engine.verify_structure(proof, now=now, namespace=namespace)
+        verdict = await self._engine.proofs.verify_structure(proof, now=now, namespace=namespace)
         return _Proved(verdict, now)
 
 

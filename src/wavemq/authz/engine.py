@@ -9,11 +9,12 @@ failure is remembered as an answer. All methods belong to one event loop.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 import structlog
 
+from wavemq.authz.cipher import ContentCipher
+from wavemq.authz.config import EngineConfig, EngineStatistics
 from wavemq.authz.discovery import Discovery, SyncProgress, SyncReport
 from wavemq.authz.granting import grant
 from wavemq.authz.graph import PerspectiveGraph
@@ -26,36 +27,25 @@ from wavemq.authz.perspective import (
     check_same_secret,
 )
 from wavemq.authz.proving import prove
-from wavemq.authz.revocation import RevocationChecker, Standing
+from wavemq.authz.revocation import RevocationChecker
 from wavemq.authz.sealing import Sealer
 from wavemq.authz.single_flight import SingleFlight
 from wavemq.authz.state import AuthorityState
-from wavemq.authz.validity import ValidityChecker, period_of_entity
-from wavemq.authz.verdicts import (
-    BuiltProof,
-    MissingObjectsError,
-    Need,
-    ProofVerdict,
-    Validity,
-)
-from wavemq.authz.verifier import ProofWorld, verify_proof
+from wavemq.authz.validity import ValidityChecker
+from wavemq.authz.verdicts import BuiltProof, ProofVerdict, Validity
+from wavemq.authz.verification import ProofChecker
 from wavemq.authz.workers import Workers
 from wavemq.errors import (
-    InternalError,
     InvalidParameterError,
-    LookupFailureError,
-    ProofInvalidError,
 )
 from wavemq.wave.attestation_open import check_outer_signature
-from wavemq.wave.encrypted import decrypt_message, encrypt_message
 from wavemq.wave.validity import Validity as Period
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from wavemq.authz.bounded import CacheStatistics
     from wavemq.authz.objects import ObjectStore
     from wavemq.clock import Instant
     from wavemq.wave.attestation import Attestation, VerifierBody
@@ -65,50 +55,24 @@ if TYPE_CHECKING:
     from wavemq.wave.keyring import EntitySecret
     from wavemq.wave.location import Location
     from wavemq.wave.policy import Policy, RTreePolicy, Statement
-    from wavemq.wave.revocation import RevocationOption
+
+__all__ = [
+    "Engine",
+    "EngineConfig",
+    "EngineStatistics",
+    "FoundAttestation",
+    "FoundEntity",
+    "Perspective",
+    "SyncProgress",
+    "SyncReport",
+]
 
 _log = structlog.get_logger(__name__)
 
 PERSPECTIVES_MAX: Final = 1024
 """Perspectives that one engine holds; the clients of a site router are far fewer."""
-FETCH_ROUNDS_MAX: Final = 4
-"""Times that one verification may ask for objects: contents, then entities, and some to spare."""
-FETCHED_PER_ROUND_MAX: Final = 4096
-"""Objects that one verification may ask for at a time (the verifier's own bounds are below)."""
-ENCRYPTION_PATIENCE_SECONDS: Final = 0.25
-"""How long encrypting waits to hear whether whom it is for was revoked."""
 PATIENCE_SECONDS: Final = 5.0
 """How long building a proof waits to hear whether something in it is revoked."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineConfig:
-    """What the operator decides about authority.
-
-    Attributes:
-        default_location: the storage named `default`.
-        locations: every configured storage, in the order in which objects of unknown place are
-            looked for; the default one alone if empty.
-        default_to_unrevoked: treat a revocation that cannot be looked up as not made.
-        revocation_ttl_s: how long "not revoked" holds before it is looked up again, in seconds.
-    """
-
-    default_location: Location
-    locations: tuple[Location, ...] = ()
-    default_to_unrevoked: bool = False
-    revocation_ttl_s: float = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStatistics:
-    """How an engine fares; all numbers but `perspectives` and `entities` only grow."""
-
-    perspectives: int
-    entities: CacheStatistics
-    revocation_lookups: int
-    revocation_failures: int
-    proofs_verified: int
-    proofs_built: int
 
 
 class Engine:
@@ -118,6 +82,9 @@ class Engine:
         store: object storage; not closed by the engine.
         state_dir: where to remember things, mode 0700; None keeps everything in memory.
         config: the operator's decisions.
+
+    Attributes:
+        proofs: the verifier; `verify` below is its whole, its parts are for the doors.
 
     Raises:
         StorageFaultError: the state directory cannot be used.
@@ -136,10 +103,11 @@ class Engine:
             default_to_unrevoked=config.default_to_unrevoked,
         )
         self._validity = ValidityChecker(self._library, self._revocations)
+        self._cipher = ContentCipher(self._library, self._revocations, self._workers)
+        self.proofs = ProofChecker(self._library, self._revocations, self._workers)
         self._perspectives: dict[Hash, PerspectiveState] = {}
         self._loading: SingleFlight[Hash, PerspectiveState] = SingleFlight()
         self._syncing: SingleFlight[Hash, SyncReport] = SingleFlight()
-        self._proofs_verified = 0
         self._proofs_built = 0
 
     async def __aenter__(self) -> Self:
@@ -169,7 +137,7 @@ class Engine:
             entities=self._library.statistics(),
             revocation_lookups=self._revocations.lookups,
             revocation_failures=self._revocations.failures,
-            proofs_verified=self._proofs_verified,
+            proofs_verified=self.proofs.verified,
             proofs_built=self._proofs_built,
         )
 
@@ -327,78 +295,7 @@ class Engine:
             ProofInvalidError: the proof does not hold, or proves something else.
             StorageError: storage must be asked and does not answer.
         """
-        verdict = await self.verify_structure(proof, now=now, required=required, subject=subject)
-        await self.check_unrevoked(verdict.revocations, now=now)
-        return verdict
-
-    async def verify_structure(
-        self,
-        proof: bytes,
-        *,
-        now: Instant,
-        required: RTreePolicy | None = None,
-        subject: Hash | None = None,
-        namespace: Hash | None = None,
-    ) -> ProofVerdict:
-        """Return what a proof proves, revocations aside; fetches objects that it lacks.
-
-        `namespace`, where given, is whose authority the proof must be about.
-
-        Raises:
-            ProofInvalidError: the proof does not hold, or proves something else.
-            StorageError: storage must be asked and does not answer.
-        """
-        world = ProofWorld(entities=self._library.memory)
-        for _ in range(FETCH_ROUNDS_MAX):
-            try:
-                verdict = await self._workers.run(
-                    verify_proof,
-                    proof,
-                    world,
-                    now=now,
-                    required=required,
-                    subject=subject,
-                    namespace=namespace,
-                )
-            except MissingObjectsError as error:
-                world = await self._fetch(world, error.needs)
-                continue
-            self._proofs_verified += 1
-            self._library.remember_entity(verdict.subject_entity)
-            return verdict
-        raise InternalError("a proof kept asking for objects that it had been given")
-
-    async def check_unrevoked(
-        self, options: Iterable[RevocationOption], *, now: Instant
-    ) -> Instant:
-        """Check that nothing is revoked; return until when that need not be asked again.
-
-        Raises:
-            ProofInvalidError: something is.
-            StorageError: storage must be asked and does not answer.
-        """
-        finding = await self._revocations.check(options, now=now)
-        if finding.standing is Standing.REVOKED:
-            raise ProofInvalidError("proof contains expired or revoked attestations")
-        return finding.fresh_until
-
-    async def _fetch(self, world: ProofWorld, needs: frozenset[Need]) -> ProofWorld:
-        """Return `world` with the objects that a verification lacks, or with their absence.
-
-        Raises:
-            StorageError: storage does not answer.
-        """
-        wanted = sorted(needs, key=lambda need: need.hash.to_bytes())[:FETCHED_PER_ROUND_MAX]
-        contents = await asyncio.gather(
-            *(self._library.object(need.hash, need.locations) for need in wanted)
-        )
-        found = {
-            need.hash: content
-            for need, content in zip(wanted, contents, strict=True)
-            if content is not None
-        }
-        absent = frozenset(need.hash for need in wanted if need.hash not in found)
-        return replace(world, objects={**world.objects, **found}, absent=world.absent | absent)
+        return await self.proofs.verify(proof, now=now, required=required, subject=subject)
 
     # --- objects ----------------------------------------------------------------------------
 
@@ -467,70 +364,21 @@ class Engine:
         valid_from: Instant | None = None,
         valid_until: Instant | None = None,
     ) -> bytes:
-        """Return `content` encrypted end to end (wave.md 10.2).
-
-        Args:
-            content: at least one byte.
-            now: the present; readers need a grant for this time unless told otherwise.
-            namespace: readers are those with `wave:decrypt` on `resource` here.
-            namespace_location: where the namespace's entity is stored; default location if None.
-            resource: without wildcards.
-            recipient: one entity that may read it.
-            recipient_location: where that entity is stored; tried everywhere if None.
-            valid_from: first instant for which readers need a grant.
-            valid_until: last instant of it.
-
-        Raises:
-            InvalidParameterError: nothing to encrypt, nobody to encrypt to, or a bad period.
-            InvalidE2EEGrantError: the resource breaks a rule.
-            LookupFailureError: an entity is not in storage, or not valid.
-            StorageError: an entity is not known here and storage does not answer.
-        """
-        reader = namespace_entity = None
-        if recipient is not None:
-            reader = await self._usable_entity(recipient, recipient_location, now)
-        if namespace is not None:
-            namespace_entity = await self._usable_entity(namespace, namespace_location, now)
-        return await self._workers.run(
-            encrypt_message,
+        """Return `content` encrypted end to end; see `ContentCipher.encrypt`."""
+        return await self._cipher.encrypt(
             content,
-            recipient=reader,
-            namespace=namespace_entity,
+            now=now,
+            namespace=namespace,
             namespace_location=namespace_location or self.config.default_location,
             resource=resource,
-            not_before=now if valid_from is None else valid_from,
-            not_after=now if valid_until is None else valid_until,
+            recipient=recipient,
+            recipient_location=recipient_location,
+            period=Period(valid_from or now, valid_until or now),
         )
 
     async def decrypt(self, perspective: Perspective, ciphertext: bytes) -> bytes:
-        """Return what was encrypted, with the keys that the perspective has now.
-
-        Raises:
-            InvalidParameterError: this is no encrypted message.
-            MalformedObjectError: a key opened it, but what it leads to is unsound.
-            MessageDecryptError: there is no key for it; after `resync` there may be.
-        """
-        return await self._workers.run(
-            decrypt_message,
-            ciphertext,
-            perspective.secret,
-            perspective.state.graph.keys.reader_keys,
-        )
-
-    async def _usable_entity(
-        self, entity_hash: Hash, location: Location | None, now: Instant
-    ) -> Entity:
-        """Return an entity to encrypt to; silence about its revocation is no hindrance."""
-        entity = await self._library.required_entity(entity_hash, (location,))
-        validity = period_of_entity(entity, now)
-        if not validity.is_valid:
-            raise LookupFailureError(f"the entity {entity_hash.to_text()}: {validity.message}")
-        revoked = await self._revocations.first_revoked(
-            entity.revocations, now=now, patience_s=ENCRYPTION_PATIENCE_SECONDS
-        )
-        if revoked is not None:
-            raise LookupFailureError(f"the entity {entity_hash.to_text()} has been revoked")
-        return entity
+        """Return what was encrypted; see `ContentCipher.decrypt`."""
+        return await self._cipher.decrypt(perspective, ciphertext)
 
     # --- for tools --------------------------------------------------------------------------
 

@@ -73,6 +73,11 @@ class Library:
         return self._entities.get(entity_hash)
 
     @property
+    def locations(self) -> tuple[Location, ...]:
+        """Every configured storage."""
+        return self._locations
+
+    @property
     def memory(self) -> BoundedCache[Hash, Entity]:
         """The entities in memory, for the verifier."""
         return self._entities

@@ -1,0 +1,120 @@
+"""End-to-end encryption of contents, and opening them with what a perspective holds.
+
+Owns for whom may be encrypted and which keys are offered for opening (wave.md 10). Refuses to know
+topics and messages. Fault model: silence of storage about a revocation does not keep a site from
+encrypting to the entities that it knows; ciphertexts come from anybody.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from wavemq.authz.validity import period_of_entity
+from wavemq.errors import LookupFailureError
+from wavemq.wave.encrypted import decrypt_message, encrypt_message
+
+if TYPE_CHECKING:
+    from wavemq.authz.library import Library
+    from wavemq.authz.perspective import Perspective
+    from wavemq.authz.revocation import RevocationChecker
+    from wavemq.authz.workers import Workers
+    from wavemq.clock import Instant
+    from wavemq.wave.entity import Entity
+    from wavemq.wave.hashes import Hash
+    from wavemq.wave.location import Location
+    from wavemq.wave.validity import Validity
+
+PATIENCE_SECONDS: Final = 0.25
+"""How long encrypting waits to hear whether whom it is for was revoked."""
+
+
+class ContentCipher:
+    """Encrypts and decrypts in worker threads.
+
+    Args:
+        library: resolves entities.
+        revocations: says who is known to be revoked.
+        workers: where the pairing work is done.
+    """
+
+    def __init__(self, library: Library, revocations: RevocationChecker, workers: Workers) -> None:
+        self._library = library
+        self._revocations = revocations
+        self._workers = workers
+
+    async def encrypt(
+        self,
+        content: bytes,
+        *,
+        now: Instant,
+        namespace: Hash | None,
+        namespace_location: Location,
+        resource: str,
+        recipient: Hash | None,
+        recipient_location: Location | None,
+        period: Validity,
+    ) -> bytes:
+        """Return `content` encrypted end to end (wave.md 10.2).
+
+        Args:
+            content: at least one byte.
+            now: the present.
+            namespace: readers are those with `wave:decrypt` on `resource` here.
+            namespace_location: where the namespace's entity is stored.
+            resource: without wildcards.
+            recipient: one entity that may read it.
+            recipient_location: where that entity is stored; tried everywhere if None.
+            period: readers through the namespace need a grant that covers it.
+
+        Raises:
+            InvalidParameterError: nothing to encrypt, nobody to encrypt to, or a bad period.
+            InvalidE2EEGrantError: the resource breaks a rule.
+            LookupFailureError: an entity is not in storage, or not valid.
+            StorageError: an entity is not known here and storage does not answer.
+        """
+        reader = through = None
+        if recipient is not None:
+            reader = await self._usable_entity(recipient, recipient_location, now)
+        if namespace is not None:
+            through = await self._usable_entity(namespace, namespace_location, now)
+        return await self._workers.run(
+            encrypt_message,
+            content,
+            recipient=reader,
+            namespace=through,
+            namespace_location=namespace_location,
+            resource=resource,
+            not_before=period.not_before,
+            not_after=period.not_after,
+        )
+
+    async def decrypt(self, perspective: Perspective, ciphertext: bytes) -> bytes:
+        """Return what was encrypted, with the keys that the perspective has now.
+
+        Raises:
+            InvalidParameterError: this is no encrypted message.
+            MalformedObjectError: a key opened it, but what it leads to is unsound.
+            MessageDecryptError: there is no key for it; after a synchronization there may be.
+        """
+        return await self._workers.run(
+            decrypt_message,
+            ciphertext,
+            perspective.secret,
+            perspective.state.graph.keys.reader_keys,
+        )
+
+    async def _usable_entity(
+        self, entity_hash: Hash, location: Location | None, now: Instant
+    ) -> Entity:
+        """Return an entity to encrypt to."""
+        places = (location, *self._library.locations)  # the entity counts, not where it is
+        entity = await self._library.required_entity(entity_hash, places)
+        validity = period_of_entity(entity, now)
+        if not validity.is_valid:
+            raise LookupFailureError(f"the entity {entity_hash.to_text()}: {validity.message}")
+        revoked = await self._revocations.first_revoked(
+            entity.revocations, now=now, patience_s=PATIENCE_SECONDS
+        )
+        if revoked is not None:
+            raise LookupFailureError(f"the entity {entity_hash.to_text()} has been revoked")
+        return entity
