@@ -8,8 +8,9 @@ streams, one that does not read is not sent more than fits its stream.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import grpc
@@ -33,6 +34,8 @@ from wavemq.wire.convert import error_to_wire, message_to_wire
 SERVICE: Final = "mqpb.WAVEMQ"
 INCLUDE_PROOF_KEY: Final = "wavemq-include-proof"
 """Request metadata by which a client asks for the proof of each message, 55 kB or so."""
+SUBSCRIBE_PATIENCE_SECONDS: Final = 0.7
+"""How long a publish waits for subscriptions that its connection asked for before it."""
 SUBSCRIBED_KEY: Final = "wavemq-subscribed"
 """Response metadata, sent as soon as the subscription is effective."""
 
@@ -48,6 +51,7 @@ class LocalService:
     def __init__(self, port: LocalPort) -> None:
         self._port = port
         self._publishes: Batcher[PublishCall] = Batcher(port.publish)
+        self._subscribing: dict[str, set[asyncio.Future[None]]] = {}
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the service for a gRPC server."""
@@ -69,6 +73,10 @@ class LocalService:
 
     async def _submit(self, params: mqpb.PublishParams, connection: str) -> None:
         call = publish_call_from_wire(params)
+        subscribing = self._subscribing.get(connection)
+        if subscribing:
+            # A client subscribes and at once publishes a request whose answer it awaits.
+            await asyncio.wait(set(subscribing), timeout=SUBSCRIBE_PATIENCE_SECONDS)
         await self._publishes.submit(call, params.ByteSize(), connection)
 
     async def _subscribe(self, params: mqpb.SubscribeParams, context: SubscribeContext) -> None:
@@ -78,7 +86,9 @@ class LocalService:
 
     async def _deliver(self, params: mqpb.SubscribeParams, context: SubscribeContext) -> None:
         is_proof_asked = _asks_for_proof(context)
-        deliveries = await self._port.subscribe(subscribe_call_from_wire(params))
+        call = subscribe_call_from_wire(params)
+        with self._announced(context.peer()):
+            deliveries = await self._port.subscribe(call)
         try:
             await context.send_initial_metadata(((SUBSCRIBED_KEY, "1"),))
             while True:
@@ -89,6 +99,20 @@ class LocalService:
                     await context.write(response)
         finally:
             await deliveries.aclose()
+
+    @contextmanager
+    def _announced(self, connection: str) -> Iterator[None]:
+        """Hold back what the same connection publishes meanwhile (wavemq.md 7)."""
+        effective: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        own = self._subscribing.setdefault(connection, set())
+        own.add(effective)
+        try:
+            yield
+        finally:
+            effective.set_result(None)
+            own.discard(effective)
+            if not own:
+                self._subscribing.pop(connection, None)
 
     async def _query(self, params: mqpb.QueryParams, context: QueryContext) -> None:
         error = await outcome("Query", self._answer(params, context))

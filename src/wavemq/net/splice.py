@@ -49,7 +49,7 @@ class SpliceEnd(asyncio.Protocol):
     @property
     def transport(self) -> asyncio.Transport:
         """The connection; only once it is made."""
-        assert self._transport is not None  # noqa: S101 - asyncio calls connection_made first
+        assert self._transport is not None  # asyncio calls connection_made first
         return self._transport
 
     async def receive(self) -> bytes:

@@ -1,0 +1,352 @@
+"""The door for programs over real gRPC, with a scripted router behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import grpc
+import grpc.aio
+import pytest
+
+from tests.support.ports import NAMESPACE, ScriptedPort, message
+from tests.support.waiting import until
+from wavemq.errors import (
+    Code,
+    ConfigError,
+    DesignatedRouterLinkDownError,
+    NoProofFoundError,
+    UnsubscribedError,
+    UpstreamError,
+)
+from wavemq.limits import FRAME_BYTES_MAX, MIB, PAYLOAD_OBJECTS_MAX
+from wavemq.net.addresses import Address
+from wavemq.net.local_server import SUBSCRIBE_PATIENCE_SECONDS, serve_local
+from wavemq.wire import mqpb_pb2 as mqpb
+from wavemq.wire.calls import PublishCall
+
+LOOPBACK = Address("127.0.0.1", 0)
+PERSPECTIVE = mqpb.Perspective(entitySecret=mqpb.EntitySecret(DER=b"secret"))
+PUBLISH = mqpb.PublishParams(
+    perspective=PERSPECTIVE,
+    namespace=NAMESPACE.to_bytes(),
+    uri="a/b",
+    content=[mqpb.PayloadObject(schema="text", content=b"hello")],
+)
+SUBSCRIBE = mqpb.SubscribeParams(
+    perspective=PERSPECTIVE, namespace=NAMESPACE.to_bytes(), uri="a/*", identifier="i"
+)
+QUERY = mqpb.QueryParams(perspective=PERSPECTIVE, namespace=NAMESPACE.to_bytes(), uri="a/*")
+
+
+class Client:
+    """What a program's generated stub would be."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+        self.publish: grpc.aio.UnaryUnaryMultiCallable[mqpb.PublishParams, mqpb.PublishResponse] = (
+            channel.unary_unary(
+                "/mqpb.WAVEMQ/Publish",
+                request_serializer=mqpb.PublishParams.SerializeToString,
+                response_deserializer=mqpb.PublishResponse.FromString,
+            )
+        )
+        self.subscribe: grpc.aio.UnaryStreamMultiCallable[
+            mqpb.SubscribeParams, mqpb.SubscriptionMessage
+        ] = channel.unary_stream(
+            "/mqpb.WAVEMQ/Subscribe",
+            request_serializer=mqpb.SubscribeParams.SerializeToString,
+            response_deserializer=mqpb.SubscriptionMessage.FromString,
+        )
+        self.query: grpc.aio.UnaryStreamMultiCallable[mqpb.QueryParams, mqpb.QueryMessage] = (
+            channel.unary_stream(
+                "/mqpb.WAVEMQ/Query",
+                request_serializer=mqpb.QueryParams.SerializeToString,
+                response_deserializer=mqpb.QueryMessage.FromString,
+            )
+        )
+        self.status: grpc.aio.UnaryUnaryMultiCallable[
+            mqpb.ConnectionStatusParams, mqpb.ConnectionStatusResponse
+        ] = channel.unary_unary(
+            "/mqpb.WAVEMQ/ConnectionStatus",
+            request_serializer=mqpb.ConnectionStatusParams.SerializeToString,
+            response_deserializer=mqpb.ConnectionStatusResponse.FromString,
+        )
+
+
+@contextlib.asynccontextmanager
+async def door(port: ScriptedPort) -> AsyncIterator[Client]:
+    options = (
+        ("grpc.max_receive_message_length", FRAME_BYTES_MAX),
+        ("grpc.max_send_message_length", 2 * FRAME_BYTES_MAX),
+    )
+    async with (
+        serve_local(LOOPBACK, port) as address,
+        grpc.aio.insecure_channel(str(address), options=options) as channel,
+    ):
+        yield Client(channel)
+
+
+async def test_publish_reaches_the_router_and_is_answered_empty() -> None:
+    port = ScriptedPort()
+    async with door(port) as client:
+        response = await client.publish(PUBLISH, timeout=10)
+    assert not response.HasField("error")
+    (call,) = port.published
+    assert isinstance(call, PublishCall)
+    assert call.payload[0].content == b"hello"
+
+
+async def test_publish_is_answered_when_the_router_answers_and_not_before() -> None:
+    port = ScriptedPort(holds=True)
+    async with door(port) as client:
+        answering = asyncio.ensure_future(client.publish(PUBLISH, timeout=10))
+        await until("the router has it", lambda: bool(port.held))
+        assert not answering.done()
+        port.release()
+        assert not (await answering).HasField("error")
+
+
+async def test_publishes_at_the_same_time_arrive_as_batches() -> None:
+    port = ScriptedPort()
+    async with door(port) as client:
+        await asyncio.gather(*(client.publish(PUBLISH, timeout=10) for _ in range(200)))
+    assert sum(port.batches) == 200
+    assert len(port.batches) < 200
+
+
+async def test_error_of_the_router_comes_inside_the_response() -> None:
+    port = ScriptedPort(refusal=NoProofFoundError("couldn't find a proof"))
+    async with door(port) as client:
+        error = (await client.publish(PUBLISH, timeout=10)).error
+    assert error.code == Code.NO_PROOF_FOUND
+    assert error.message == "(911: couldn't find a proof)"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        mqpb.PublishParams(uri="a/+"),
+        mqpb.PublishParams(namespace=b"short"),
+        mqpb.PublishParams(content=[mqpb.PayloadObject()] * PAYLOAD_OBJECTS_MAX),
+        mqpb.PublishParams(content=[mqpb.PayloadObject(content=bytes(4 * MIB))]),
+    ],
+    ids=["wildcard", "namespace", "payload objects", "size"],
+)
+async def test_bad_publish_gets_an_error_and_reaches_nobody(change: mqpb.PublishParams) -> None:
+    params = mqpb.PublishParams()
+    params.CopyFrom(PUBLISH)
+    params.MergeFrom(change)
+    port = ScriptedPort()
+    async with door(port) as client:
+        error = (await client.publish(params, timeout=10)).error
+    assert error.code in {Code.INVALID_PARAMETER, Code.INVALID_MULTIHASH}
+    assert error.message
+    assert port.published == []
+
+
+async def test_call_without_perspective_is_an_invalid_parameter() -> None:
+    async with door(ScriptedPort()) as client:
+        publish = mqpb.PublishParams(namespace=NAMESPACE.to_bytes(), uri="a")
+        assert (await client.publish(publish, timeout=10)).error.code == Code.INVALID_PARAMETER
+        subscribe = client.subscribe(mqpb.SubscribeParams(uri="a"), timeout=10)
+        assert [one.error.code async for one in subscribe] == [Code.INVALID_PARAMETER]
+        query = client.query(mqpb.QueryParams(uri="a"), timeout=10)
+        assert [one.error.code async for one in query] == [Code.INVALID_PARAMETER]
+
+
+async def test_request_that_is_no_protobuf_is_a_grpc_error() -> None:
+    port = ScriptedPort()
+    async with door(port) as client:
+        raw: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = client.channel.unary_unary(
+            "/mqpb.WAVEMQ/Publish"
+        )
+        with pytest.raises(grpc.aio.AioRpcError):
+            await raw(b"\xff\xff\xff", timeout=10)
+        assert not (await client.publish(PUBLISH, timeout=10)).HasField("error")
+
+
+async def test_frame_over_its_limit_is_a_grpc_error_and_ends_nothing_else() -> None:
+    port = ScriptedPort()
+    async with door(port) as client:
+        large = mqpb.PublishParams(customProofDER=bytes(FRAME_BYTES_MAX + 1))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.publish(large, timeout=20)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert not (await client.publish(PUBLISH, timeout=10)).HasField("error")
+
+
+async def test_defect_of_ours_is_told_in_one_sentence_without_its_insides() -> None:
+    port = ScriptedPort(failure=RuntimeError("private detail"))
+    async with door(port) as client:
+        stream = client.subscribe(SUBSCRIBE, timeout=10)
+        (response,) = [one async for one in stream]
+    assert response.error.code == Code.INTERNAL
+    assert "private" not in response.error.message
+
+
+async def test_subscription_says_when_it_is_effective_then_delivers() -> None:
+    port = ScriptedPort()
+    async with door(port) as client:
+        stream = client.subscribe(SUBSCRIBE, timeout=10)
+        assert dict(await stream.initial_metadata())["wavemq-subscribed"] == "1"
+        assert len(port.deliveries) == 1
+        port.deliveries[0].queue.put_nowait([message(1), message(2)])
+        first, second = await stream.read(), await stream.read()
+        assert isinstance(first, mqpb.SubscriptionMessage)
+        assert isinstance(second, mqpb.SubscriptionMessage)
+        assert first.message.tbs.payload[0].content == b"1"
+        assert second.message.tbs.payload[0].content == b"2"
+        assert list(first.message.drops) == [3]
+        assert first.message.signature == b"signature"
+        assert first.message.proofDER == b""
+        stream.cancel()
+        await until("the reader is gone", lambda: port.deliveries[0].is_closed)
+
+
+async def test_batch_is_taken_back_only_after_it_was_written() -> None:
+    port = ScriptedPort()
+    async with door(port) as client:
+        stream = client.subscribe(SUBSCRIBE, timeout=10)
+        await stream.initial_metadata()
+        deliveries = port.deliveries[0]
+        await until("it waits", lambda: deliveries.taken == 1)
+        deliveries.queue.put_nowait([message(1)])
+        await stream.read()
+        await until("it asks again", lambda: deliveries.taken == 2)
+        stream.cancel()
+
+
+async def test_reader_that_does_not_read_is_not_sent_more_than_fits_its_stream() -> None:
+    port = ScriptedPort()
+    async with door(port) as client:
+        stream = client.subscribe(SUBSCRIBE, timeout=30)
+        await stream.initial_metadata()
+        large = message(1, proof=b"")
+        for _ in range(2000):
+            port.deliveries[0].queue.put_nowait([large] * 500)
+        await asyncio.sleep(0.5)
+        assert port.deliveries[0].queue.qsize() > 1000
+        assert not (await client.publish(PUBLISH, timeout=10)).HasField("error")
+        stream.cancel()
+        await until("the reader is gone", lambda: port.deliveries[0].is_closed)
+
+
+@pytest.mark.parametrize(("value", "is_asked"), [("1", True), ("0", False)])
+async def test_proof_is_delivered_where_it_is_asked_for(value: str, is_asked: bool) -> None:
+    port = ScriptedPort(retained=[[message(1)]])
+    metadata = (("wavemq-include-proof", value),)
+    async with door(port) as client:
+        stream = client.subscribe(SUBSCRIBE, metadata=metadata, timeout=10)
+        await stream.initial_metadata()
+        port.deliveries[0].queue.put_nowait([message(1)])
+        response = await stream.read()
+        assert isinstance(response, mqpb.SubscriptionMessage)
+        assert bool(response.message.proofDER) is is_asked
+        assert response.message.proofHash == b""
+        stream.cancel()
+        (answer,) = [one async for one in client.query(QUERY, metadata=metadata, timeout=10)]
+        assert bool(answer.message.proofDER) is is_asked
+
+
+async def test_refused_subscription_gets_an_error_and_no_header() -> None:
+    port = ScriptedPort(refusal=NoProofFoundError("none"))
+    async with door(port) as client:
+        stream = client.subscribe(SUBSCRIBE, timeout=10)
+        assert "wavemq-subscribed" not in dict(await stream.initial_metadata())
+        assert [one.error.code async for one in stream] == [Code.NO_PROOF_FOUND]
+
+
+async def test_ended_queue_ends_the_stream_with_an_error_and_ok() -> None:
+    port = ScriptedPort()
+    async with door(port) as client:
+        stream = client.subscribe(SUBSCRIBE, timeout=10)
+        await stream.initial_metadata()
+        port.deliveries[0].queue.put_nowait([message(1)])
+        port.deliveries[0].queue.put_nowait(UnsubscribedError("the queue has ended"))
+        responses = [one async for one in stream]
+        assert [one.error.code for one in responses] == [0, Code.UNSUBSCRIBED]
+        assert await stream.code() is grpc.StatusCode.OK
+        await until("it is closed", lambda: port.deliveries[0].is_closed)
+
+
+async def test_publish_waits_for_the_subscription_that_its_client_asked_for_before() -> None:
+    """Goal: request and response over the bus. Method: the router is slow to subscribe."""
+    port = ScriptedPort(subscribe_gate=asyncio.Event())
+    assert port.subscribe_gate is not None
+    async with door(port) as client:
+        stream = client.subscribe(SUBSCRIBE, timeout=10)
+        await until("it is asked for", lambda: True)
+        publishing = asyncio.ensure_future(client.publish(PUBLISH, timeout=10))
+        await asyncio.sleep(SUBSCRIBE_PATIENCE_SECONDS / 4)
+        assert port.published == []
+        port.subscribe_gate.set()
+        await publishing
+        assert port.log == ["subscribe", "publish"]
+        stream.cancel()
+
+
+async def test_publish_does_not_wait_for_a_subscription_for_ever() -> None:
+    port = ScriptedPort(subscribe_gate=asyncio.Event())
+    async with door(port) as client:
+        stream = client.subscribe(SUBSCRIBE, timeout=10)
+        await client.publish(PUBLISH, timeout=10)
+        assert port.log == ["publish"]
+        stream.cancel()
+
+
+async def test_many_subscriptions_share_one_connection() -> None:
+    port = ScriptedPort()
+    async with door(port) as client:
+        streams = [client.subscribe(SUBSCRIBE, timeout=30) for _ in range(300)]
+        await asyncio.gather(*(stream.initial_metadata() for stream in streams))
+        assert len(port.deliveries) == 300
+        for deliveries in port.deliveries:
+            deliveries.queue.put_nowait([message(7)])
+        responses = await asyncio.gather(*(stream.read() for stream in streams))
+        assert all(isinstance(one, mqpb.SubscriptionMessage) for one in responses)
+        for stream in streams:
+            stream.cancel()
+
+
+async def test_query_streams_batches_and_ends() -> None:
+    port = ScriptedPort(retained=[[message(1), message(2)], [message(3)]])
+    async with door(port) as client:
+        answers = [one.message async for one in client.query(QUERY, timeout=10)]
+    assert [one.tbs.payload[0].content for one in answers] == [b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize(
+    "refusal", [DesignatedRouterLinkDownError("down"), UpstreamError("could not query: x")]
+)
+async def test_failed_query_gets_an_error(
+    refusal: DesignatedRouterLinkDownError | UpstreamError,
+) -> None:
+    async with door(ScriptedPort(refusal=refusal)) as client:
+        answers = [one async for one in client.query(QUERY, timeout=10)]
+    assert [one.error.code for one in answers] == [refusal.code]
+
+
+async def test_status_is_told_without_asking_anybody() -> None:
+    async with door(ScriptedPort()) as client:
+        status = await client.status(mqpb.ConnectionStatusParams(), timeout=10)
+    assert (status.totalPeers, status.connectedPeers) == (3, 2)
+
+
+async def test_two_doors_do_not_share_an_address() -> None:
+    port = ScriptedPort()
+    async with serve_local(LOOPBACK, port) as address:
+        with pytest.raises(ConfigError, match="cannot listen"):
+            async with serve_local(address, port):
+                pass
+
+
+async def test_caller_that_gives_up_does_not_take_its_message_back() -> None:
+    port = ScriptedPort(holds=True)
+    async with door(port) as client:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await client.publish(PUBLISH, timeout=0.2)
+        assert len(port.published) == 1
+        port.release()
+        assert not port.held

@@ -1,0 +1,142 @@
+"""Ports for tests of the doors: they record what arrives and answer as told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from wavemq.errors import NoSuchSubscriptionError, UnsubscribedError, WaveMQError
+from wavemq.messages.message import Message, PayloadObject, QueryRequest, SubscriptionRequest
+from wavemq.messages.topic import Topic
+from wavemq.net.transport import ConnectionStatus, Deliveries, LinkId, Submission
+from wavemq.wave.hashes import Hash
+from wavemq.wave.location import Location
+from wavemq.wire.calls import PublishCall, QueryCall, SubscribeCall
+
+NAMESPACE = Hash.of(b"namespace")
+SOURCE = Hash.of(b"source")
+
+
+def message(number: int = 0, *, topic: str = "a/b", proof: bytes = b"proof" * 100) -> Message:
+    return Message(
+        source=SOURCE,
+        source_location=Location("http://storage.example/v1"),
+        namespace=NAMESPACE,
+        topic=Topic(topic),
+        payload=(PayloadObject("text", str(number).encode()),),
+        origin_router="origin",
+        jedi_timestamp=None,
+        proof=proof,
+        signature=b"signature",
+        encryption_partition=(),
+        timestamps=(),
+        drops=(3,),
+        is_persisted=False,
+    )
+
+
+def number_of(message: Message) -> int:
+    return int(message.payload[0].content)
+
+
+@dataclass(eq=False)
+class ScriptedDeliveries(Deliveries):
+    """Hands over what is put in; None ends it."""
+
+    queue: asyncio.Queue[Sequence[Message] | WaveMQError] = field(default_factory=asyncio.Queue)
+    taken: int = 0
+    is_closed: bool = False
+
+    async def take(self) -> Sequence[Message]:
+        self.taken += 1
+        found = await self.queue.get()
+        if isinstance(found, WaveMQError):
+            raise found
+        return found
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+@dataclass(eq=False)
+class ScriptedPort:
+    """Both a local and a peer port.
+
+    Attributes:
+        refusal: answers everything with this error.
+        holds: submissions are kept until `release`.
+    """
+
+    refusal: WaveMQError | None = None
+    holds: bool = False
+    failure: Exception | None = None
+    subscribe_gate: asyncio.Event | None = None
+    published: list[PublishCall | Message] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
+    held: list[Callable[[], None]] = field(default_factory=list)
+    subscribed: list[tuple[SubscribeCall | SubscriptionRequest, LinkId | None]] = field(
+        default_factory=list
+    )
+    deliveries: list[ScriptedDeliveries] = field(default_factory=list)
+    owners: dict[tuple[Hash, str], LinkId] = field(default_factory=dict)
+    queried: list[QueryCall | QueryRequest] = field(default_factory=list)
+    retained: list[Sequence[Message]] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+
+    def publish(
+        self, submissions: Sequence[Submission[PublishCall]] | Sequence[Submission[Message]]
+    ) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.batches.append(len(submissions))
+        for submission in submissions:
+            self.log.append("publish")
+            self.published.append(submission.request)
+            if self.holds:
+                self.held.append(lambda one=submission: one.answer(self.refusal))  # type: ignore[misc]
+            else:
+                submission.answer(self.refusal)
+
+    def release(self) -> None:
+        held, self.held = self.held, []
+        for answer in held:
+            answer()
+
+    async def subscribe(
+        self, request: SubscribeCall | SubscriptionRequest, link: LinkId | None = None
+    ) -> Deliveries:
+        if self.subscribe_gate is not None:
+            await self.subscribe_gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        if self.refusal is not None:
+            raise self.refusal
+        self.log.append("subscribe")
+        self.subscribed.append((request, link))
+        deliveries = ScriptedDeliveries()
+        self.deliveries.append(deliveries)
+        if link is not None and isinstance(request, SubscriptionRequest):
+            self.owners[request.source, request.identifier] = link
+        return deliveries
+
+    async def unsubscribe(self, source: Hash, identifier: str, link: LinkId) -> None:
+        if self.owners.get((source, identifier)) != link:
+            raise NoSuchSubscriptionError("no such subscription")
+        for (request, _), deliveries in zip(self.subscribed, self.deliveries, strict=True):
+            if request.identifier == identifier:
+                deliveries.queue.put_nowait(UnsubscribedError("ended"))
+
+    async def query(self, request: QueryCall | QueryRequest) -> AsyncIterator[Sequence[Message]]:
+        self.queried.append(request)
+        if self.refusal is not None:
+            raise self.refusal
+        for batch in self.retained:
+            yield batch
+
+    def connection_status(self) -> ConnectionStatus:
+        return ConnectionStatus(uplinks_configured=3, uplinks_connected=2)
+
+
+def with_topic(one: Message, topic: str) -> Message:
+    return replace(one, topic=Topic(topic))
