@@ -1,9 +1,11 @@
 //! The target group: pairings, one multiplication, and the byte form of crypto.md 1.5.
 
+use std::sync::OnceLock;
+
 use blst::*;
 
 use crate::field::{fp_from_be, fp_to_be, FP_BYTES};
-use crate::points::{G1, G2};
+use crate::points::{Scalar, G1, G2};
 
 pub const GT_BYTES: usize = 12 * FP_BYTES;
 
@@ -93,5 +95,112 @@ impl Gt {
         } else {
             None
         }
+    }
+}
+
+/// Teeth of the comb; 2^TEETH elements are kept.
+const TEETH: usize = 5;
+/// Distance between teeth; TEETH * SPACING covers the 255 bits of a scalar.
+const SPACING: usize = 51;
+const WORDS: usize = size_of::<blst_fp12>() / 8;
+
+type Words = [u64; WORDS];
+
+fn to_words(value: &blst_fp12) -> Words {
+    let mut words = [0u64; WORDS];
+    let mut place = 0;
+    for part in value
+        .fp6
+        .iter()
+        .flat_map(|six| six.fp2.iter())
+        .flat_map(|two| two.fp.iter())
+    {
+        words[place..place + 6].copy_from_slice(&part.l);
+        place += 6;
+    }
+    words
+}
+
+fn from_words(words: &Words) -> blst_fp12 {
+    let mut value = blst_fp12::default();
+    let mut place = 0;
+    for part in value
+        .fp6
+        .iter_mut()
+        .flat_map(|six| six.fp2.iter_mut())
+        .flat_map(|two| two.fp.iter_mut())
+    {
+        part.l.copy_from_slice(&words[place..place + 6]);
+        place += 6;
+    }
+    value
+}
+
+fn square(value: &blst_fp12) -> blst_fp12 {
+    let mut out = blst_fp12::default();
+    // SAFETY: the input is in the cyclotomic subgroup, as all outputs of pairings are.
+    unsafe { blst_fp12_cyclotomic_sqr(&mut out, value) };
+    out
+}
+
+/// Entry i is the product of base^(2^(SPACING*t)) over the set bits t of i.
+fn comb(base: &Gt) -> Vec<Words> {
+    let mut entries = vec![one()];
+    let mut tooth = base.0;
+    for _ in 0..TEETH {
+        let more: Vec<blst_fp12> = entries.iter().map(|entry| mul(entry, &tooth)).collect();
+        entries.extend(more);
+        for _ in 0..SPACING {
+            tooth = square(&tooth);
+        }
+    }
+    entries.iter().map(to_words).collect()
+}
+
+/// e(G1, G2)^scalar, by a table of 18 KiB that is made once. Each look-up reads the whole table, so
+/// that neither time nor cache tells the scalar.
+pub fn generator_power(scalar: &Scalar) -> Gt {
+    static COMB: OnceLock<Vec<Words>> = OnceLock::new();
+    let comb = COMB.get_or_init(|| comb(&Miller::of(&G1::generator(), &G2::generator()).finish()));
+    let bit = |place: usize| usize::from(scalar.0[place / 8] >> (place % 8) & 1);
+    let mut power = one();
+    for column in (0..SPACING).rev() {
+        let index: usize = (0..TEETH)
+            .map(|tooth| bit(tooth * SPACING + column) << tooth)
+            .sum();
+        let mut chosen = [0u64; WORDS];
+        for (place, entry) in comb.iter().enumerate() {
+            let mask = 0u64.wrapping_sub(u64::from(std::hint::black_box(place) == index));
+            for (word, candidate) in chosen.iter_mut().zip(entry) {
+                *word |= candidate & mask;
+            }
+        }
+        power = mul(&square(&power), &from_words(&chosen));
+    }
+    Gt(power)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn powers_of_the_generator_equal_pairings() {
+        let mut largest = crate::hashes::R_LE;
+        largest[0] -= 1;
+        let pattern = std::array::from_fn(|place| (place as u8).wrapping_mul(53) % 0x73);
+        for bytes in [[0u8; 32], [1; 32], pattern, largest] {
+            let scalar = Scalar(bytes);
+            let paired = Miller::of(&G1::generator().mul(&scalar), &G2::generator()).finish();
+            assert_eq!(generator_power(&scalar).to_bytes(), paired.to_bytes());
+        }
+    }
+
+    #[test]
+    fn bytes_of_the_identity_and_back() {
+        let identity = Gt(one());
+        assert_eq!(identity.to_bytes()[..575], [0u8; 575]);
+        assert!(Gt::from_bytes(&identity.to_bytes()).is_some());
+        assert!(Gt::from_bytes(&[0u8; GT_BYTES]).is_none());
     }
 }

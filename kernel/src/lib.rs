@@ -11,6 +11,7 @@ mod functions;
 mod gt;
 mod hashes;
 mod lqibe;
+mod multiples;
 mod points;
 mod wkdibe;
 

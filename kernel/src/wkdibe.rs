@@ -1,10 +1,12 @@
 //! WKD-IBE, "OAQUE" in WAVE's words (crypto.md 3). Every formula takes its scalars as arguments, so
 //! that vectors can be checked bit for bit; the callers in `bindings` draw them at random.
 
-use blst::*;
 use zeroize::Zeroize;
 
-use crate::gt::{Gt, Miller, GT_BYTES};
+use std::sync::OnceLock;
+
+use crate::gt::{generator_power, Gt, Miller, GT_BYTES};
+use crate::multiples::Multiples;
 use crate::points::{PointError, Scalar, G1, G1_COMPRESSED, G2, G2_COMPRESSED};
 
 /// A fixed slot and its value in Zp.
@@ -38,21 +40,6 @@ impl From<PointError> for DecodeError {
     }
 }
 
-/// Sum of scalar multiples. The scalars are hashes of names, not secrets.
-fn multiexp(points: &[G1], scalars: &[&Scalar]) -> G1 {
-    match points.len() {
-        0 => return G1::default(),
-        1 => return points[0].mul(scalars[0]),
-        _ => {}
-    }
-    let affine: Vec<blst_p1_affine> = points.iter().map(|point| point.to_affine()).collect();
-    let mut bytes = Vec::with_capacity(32 * scalars.len());
-    for scalar in scalars {
-        bytes.extend_from_slice(&scalar.0);
-    }
-    G1(affine.as_slice().mult(&bytes, 255))
-}
-
 /// Public parameters of one system.
 #[derive(Clone)]
 pub struct Params {
@@ -62,6 +49,7 @@ pub struct Params {
     pub g3: G1,
     pub hsig: Option<G1>,
     pub h: Vec<G1>,
+    multiples: OnceLock<Multiples>,
 }
 
 /// The master key; wiped when dropped.
@@ -171,6 +159,7 @@ impl Params {
                 g3,
                 hsig: Some(hsig),
                 h,
+                multiples: OnceLock::new(),
             },
             master,
         )
@@ -200,6 +189,7 @@ impl Params {
             g3,
             hsig,
             h,
+            multiples: OnceLock::new(),
         })
     }
 
@@ -223,21 +213,22 @@ impl Params {
 
     /// Q(attrs) of crypto.md 3.1. Slots must be below `h.len()`.
     pub fn q(&self, attributes: &[Attribute]) -> G1 {
-        let points: Vec<G1> = attributes.iter().map(|(slot, _)| self.h[*slot]).collect();
-        let scalars: Vec<&Scalar> = attributes.iter().map(|(_, value)| value).collect();
-        multiexp(&points, &scalars).add(&self.g3)
+        self.multiples
+            .get_or_init(|| Multiples::new(&self.h))
+            .sum(attributes)
+            .add(&self.g3)
     }
 
     /// Encrypts the target-group element e(k*G1, G2); returns it and the ciphertext.
     pub fn encrypt(&self, attributes: &[Attribute], k: &Scalar, s: &Scalar) -> (Gt, Ciphertext) {
-        let message = Miller::of(&G1::generator().mul(k), &G2::generator());
-        let mask = Miller::of(&self.g2.mul(s), &self.g1);
+        let message = generator_power(k);
+        let mask = Miller::of(&self.g2.mul(s), &self.g1).finish();
         let ciphertext = Ciphertext {
-            a: mask.times(&message).finish(),
+            a: mask.times(&message),
             b: self.g.mul(s),
             c: self.q(attributes).mul(s),
         };
-        (message.finish(), ciphertext)
+        (message, ciphertext)
     }
 }
 
@@ -320,14 +311,14 @@ impl SecretKey {
     /// a0 plus attr*b for every attribute whose slot is still free here.
     fn fixed_a0(&self, attributes: &[Attribute]) -> G1 {
         let mut points = Vec::new();
-        let mut scalars = Vec::new();
+        let mut terms = Vec::new();
         for (slot, value) in attributes {
             if let Some((_, point)) = self.free.iter().find(|(free, _)| *free as usize == *slot) {
+                terms.push((points.len(), value.clone()));
                 points.push(*point);
-                scalars.push(value);
             }
         }
-        multiexp(&points, &scalars).add(&self.a0)
+        Multiples::new(&points).sum(&terms).add(&self.a0)
     }
 
     fn still_free<'a>(
