@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -360,8 +361,27 @@ def test_new_secret_without_a_terminal_says_what_to_do(desk: Desk) -> None:
 
 
 def test_decryption_is_granted(desk: Desk) -> None:
-    desk.wv("rtgrant", "--attester", "ns.pem", "--subject", "alice.pem", "wave:decrypt@ns.pem/a/*")
+    """Its attestation carries keys, which makes it larger than any entity."""
+    desk.wv(
+        "rtgrant", "--attester", "ns.pem", "--subject", "alice.pem", "-e", "1y",
+        "-o", "decrypt.pem", "wave:decrypt@ns.pem/a/*",
+    )  # fmt: skip
+    assert (desk.directory / "decrypt.pem").stat().st_size > 100_000
     desk.wv("rtprove", "--subject", "alice.pem", "-o", "d.pem", "wave:decrypt@ns.pem/a/b")
+    grant = str(desk.json("inspect", "decrypt.pem")["hash"])
+    seen = desk.json("resolve", "--perspective", "alice.pem", grant)
+    assert seen["policy"]["statements"][0]["permissions"] == ["decrypt"]
+
+
+def test_several_grants_at_once_all_succeed(desk: Desk) -> None:
+    """Processes share the state directory and the storage."""
+    with ThreadPoolExecutor(4) as pool:
+        said = pool.map(
+            lambda number: desk.wv(*GRANT, f"wavemq:p{number}@ns.pem/together"), range(4)
+        )
+        assert all(text.endswith("published attestation\n") for text in said)
+    statements = [f"wavemq:p{number}@ns.pem/together" for number in range(4)]
+    desk.wv("rtprove", "--subject", "alice.pem", "-o", "together.pem", *statements)
 
 
 GRANT = ("rtgrant", "--attester", "ns.pem", "--subject", "alice.pem", "--skipsync")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wavemq.authz.engine import FoundAttestation, FoundEntity
+from wavemq.authz.inspection import FoundAttestation, FoundEntity
 from wavemq.cli.wv.files import SECRET_MODE, read_file, reason_of, write_new
 from wavemq.cli.wv.passphrases import ask_passphrase, is_terminal
 from wavemq.cli.wv.pem_files import pem_block
@@ -23,7 +23,8 @@ from wavemq.cli.wv.rendering import (
 from wavemq.cli.wv.session import Session
 from wavemq.cli.wv.text import UsageFaultError, instant_after, quote
 from wavemq.errors import InvalidParameterError, UnexpectedObjectError, WaveMQError
-from wavemq.wave.attestation import Attestation, PlainBody
+from wavemq.wave.attestation import Attestation, PlainBody, VerifierBody
+from wavemq.wave.attestation_open import check_outer_signature, check_signatures
 from wavemq.wave.entity import Entity, parse_entity
 from wavemq.wave.keyring import EntitySecret
 from wavemq.wave.pem import ATTESTATION, ENTITY, ENTITY_SECRET, decode_pem_or_der, encode_pem
@@ -113,9 +114,9 @@ async def inspect(session: Session, files: Sequence[str]) -> None:
             session.output.lines(entity_lines(entity))
             session.output.result(entity_json(entity, name_of) | {"file": file})
         else:
-            body = parsed.content.body if isinstance(parsed.content, PlainBody) else None
+            body = await _genuine_body(session, parsed)
             standing = await session.engine.attestation_validity(parsed, body, now=now)
-            attestation = FoundAttestation(parsed, None, body, None, standing)
+            attestation = FoundAttestation(parsed, None, body, None, None, standing)
             session.output.lines(inspected_attestation_lines(attestation, file))
             session.output.result(attestation_json(attestation, name_of) | {"file": file})
 
@@ -162,6 +163,22 @@ def require_files(files: Sequence[str]) -> None:
         raise UsageFaultError("need to specify some files")
 
 
+async def _genuine_body(session: Session, attestation: Attestation) -> VerifierBody | None:
+    """Return what anyone can read, after checking the signatures; None if it is encrypted.
+
+    Raises:
+        InvalidSignatureError: somebody else made it.
+        StorageError, LookupFailureError: the attester cannot be looked up.
+    """
+    if not isinstance(attestation.content, PlainBody):
+        check_outer_signature(attestation)
+        return None
+    body = attestation.content.body
+    attester = await session.engine.entity(body.attester, body.attester_location)
+    check_signatures(attestation, body, attester)
+    return body
+
+
 def _read(file: str) -> bytes:
     try:
         return read_file(file)
@@ -172,8 +189,8 @@ def _read(file: str) -> bytes:
 def _parse_object(content: bytes) -> Entity | Attestation:
     try:
         try:
-            return parse_entity(content)
-        except UnexpectedObjectError:
             return Attestation.from_bytes(decode_pem_or_der(content))
+        except UnexpectedObjectError:
+            return parse_entity(content)
     except WaveMQError as error:
-        raise InvalidParameterError("could not decode contents", cause=error) from error
+        raise InvalidParameterError("could not decode contents") from error

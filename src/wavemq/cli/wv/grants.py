@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wavemq.authz.engine import FoundEntity
+from wavemq.authz.inspection import FoundEntity
 from wavemq.authz.perspective import Perspective
 from wavemq.cli.wv.entities import bracketed, require_files
 from wavemq.cli.wv.files import PUBLIC_MODE, read_file, reason_of, replace_file

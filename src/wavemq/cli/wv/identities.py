@@ -7,7 +7,7 @@ that name may hold anything; a wrong reading is a clear refusal, never a guess.
 from __future__ import annotations
 
 import binascii
-from base64 import urlsafe_b64decode
+from base64 import b64decode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -70,10 +70,10 @@ def parse_hash(argument: str) -> Hash:
         InvalidMultihashError: it is a hash of no known kind.
     """
     try:
-        multihash = urlsafe_b64decode(argument.encode("ascii"))
+        b64decode(argument.encode("ascii"), altchars=b"-_", validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
         raise UsageFaultError(f"bad base64: {quote(argument)}") from error
-    return Hash.from_bytes(multihash)
+    return Hash.from_text(argument)
 
 
 def unresolved_name(name: str) -> LookupFailureError:

@@ -15,7 +15,7 @@ from wavemq.cli.wv.text import format_bool, format_time, quote
 from wavemq.wave.policy import TrustLevelPolicy
 
 if TYPE_CHECKING:
-    from wavemq.authz.engine import FoundAttestation, FoundEntity
+    from wavemq.authz.inspection import FoundAttestation, FoundEntity
     from wavemq.authz.verdicts import ProofVerdict, Validity
     from wavemq.cli.wv.output import Json
     from wavemq.wave.location import Location

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wavemq.authz.engine import FoundEntity
+from wavemq.authz.inspection import FoundEntity
 from wavemq.authz.perspective import Perspective
 from wavemq.cli.wv.entities import bracketed
 from wavemq.cli.wv.identities import is_hash_text, parse_hash, unresolved_name
