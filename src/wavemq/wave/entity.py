@@ -68,13 +68,13 @@ class Entity:
             InvalidSignatureError: it is not signed by its own key.
             MalformedObjectError: a key is unsound.
         """
-        if len(wire) > ENTITY_BYTES_MAX:
-            raise MalformedDERError(f"an entity has at most {ENTITY_BYTES_MAX} bytes")
         outer = der.Reader(wire)
         kind, value = outer.external()
         outer.finish()
         if kind != ENTITY_KIND:
             raise UnexpectedObjectError("DER is not a wave entity")
+        if len(wire) > ENTITY_BYTES_MAX:
+            raise MalformedDERError(f"an entity has at most {ENTITY_BYTES_MAX} bytes")
         inner = value.element(der.SEQUENCE)
         value.finish()
         return cls.from_inner(inner, bytes(wire))
@@ -188,12 +188,10 @@ def parse_entity(data: bytes) -> Entity:
         ObjectError: it is neither, or unsound.
     """
     wire = decode_pem_or_der(data)
-    if len(wire) > ENTITY_BYTES_MAX:
-        raise MalformedDERError(f"an entity has at most {ENTITY_BYTES_MAX} bytes")
     outer = der.Reader(wire)
     kind, value = outer.external()
     outer.finish()
-    if kind == ENTITY_SECRET_KIND:
+    if kind == ENTITY_SECRET_KIND and len(wire) <= ENTITY_BYTES_MAX:
         inner = value.sequence()
         value.finish()
         entity = inner.element(der.SEQUENCE)

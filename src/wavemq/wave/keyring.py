@@ -271,13 +271,13 @@ def is_protected(data: bytes) -> bool:
 def _open(data: bytes) -> tuple[Entity, tuple[int, int] | None, der.Reader]:
     """Return the public part, and the kind and value of the keyring."""
     wire = decode_pem_or_der(data)
-    if len(wire) > ENTITY_BYTES_MAX:
-        raise MalformedDERError(f"an entity secret has at most {ENTITY_BYTES_MAX} bytes")
     outer = der.Reader(wire)
     kind, value = outer.external()
     outer.finish()
     if kind != ENTITY_SECRET_KIND:
         raise UnexpectedObjectError("DER is not a wave entity secret")
+    if len(wire) > ENTITY_BYTES_MAX:
+        raise MalformedDERError(f"an entity secret has at most {ENTITY_BYTES_MAX} bytes")
     inner = value.sequence()
     value.finish()
     entity = Entity.from_inner(inner.element(der.SEQUENCE))
