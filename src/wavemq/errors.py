@@ -316,13 +316,20 @@ class InternalError(WaveMQError):
 
 
 def _by_code() -> dict[int, type[WaveMQError]]:
-    """Map each code to its most specific class, first declared wins."""
+    """Map each code to the class named after it, else to the first class that declares it.
+
+    Families have the code of their commonest member, so that the order of declaration alone would
+    give the family: 912 is `ProofInvalidError`, not `AuthorizationError`.
+    """
     found: dict[int, type[WaveMQError]] = {}
     pending: list[type[WaveMQError]] = [WaveMQError]
     while pending:
         current = pending.pop(0)
         pending.extend(current.__subclasses__())
-        if "code" in vars(current):
+        named = current.code.name.removesuffix("_ERROR").replace("_", "").lower()
+        if current.__name__.removesuffix("Error").lower() == named:
+            found[int(current.code)] = current
+        elif "code" in vars(current):
             found.setdefault(int(current.code), current)
     return found
 

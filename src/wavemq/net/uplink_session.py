@@ -39,6 +39,7 @@ from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.convert import (
     message_from_wire,
     message_to_wire,
+    proof_from_wire,
     proof_reference_from_wire,
     query_to_wire,
     raise_wire_error,
@@ -311,9 +312,9 @@ class UplinkSession:
 
 
 def _restored(wire: mqpb.Message, proofs: ReceivedProofs) -> Message:
-    message = message_from_wire(wire)
-    proof = proofs.restore(message.proof, proof_reference_from_wire(wire))
-    return replace(message, proof=proof)
+    # The proof comes first: later messages may refer to it even if this one is refused.
+    proof = proofs.restore(proof_from_wire(wire.proofDER), proof_reference_from_wire(wire))
+    return replace(message_from_wire(wire), proof=proof)
 
 
 def _settle(future: asyncio.Future[None]) -> None:

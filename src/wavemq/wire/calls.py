@@ -12,7 +12,7 @@ from typing import Final
 
 from wavemq.clock import Instant
 from wavemq.errors import InvalidParameterError
-from wavemq.limits import IDENTIFIER_BYTES_MAX, KIB, OBJECT_BYTES_MAX, PROOF_BYTES_MAX
+from wavemq.limits import IDENTIFIER_BYTES_MAX, KIB, OBJECT_BYTES_MAX
 from wavemq.messages.message import PayloadObject
 from wavemq.messages.topic import Topic, TopicFilter
 from wavemq.wave.hashes import Hash
@@ -24,6 +24,7 @@ from wavemq.wire.convert import (
     location_from_wire,
     partition_from_wire,
     payload_from_wire,
+    proof_from_wire,
 )
 
 EXPIRY_SECONDS_MIN: Final = 60
@@ -148,19 +149,6 @@ def query_call_from_wire(params: mqpb.QueryParams) -> QueryCall:
         topic_filter=TopicFilter(params.uri),
         custom_proof=proof_from_wire(params.customProofDER),
     )
-
-
-def proof_from_wire(proof: bytes) -> bytes:
-    """Return a proof that keeps its limit; empty when there is none.
-
-    Raises:
-        InvalidParameterError: it is too large.
-    """
-    if len(proof) > PROOF_BYTES_MAX:
-        raise InvalidParameterError(
-            f"a proof has at most {PROOF_BYTES_MAX} bytes, this one has {len(proof)}"
-        )
-    return proof
 
 
 def _caller_from_wire(

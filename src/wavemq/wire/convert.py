@@ -57,7 +57,6 @@ def message_from_wire(wire: mqpb.Message) -> Message:
     partition = partition_from_wire(wire.encryptionPartition)
     check_message_size(payload, partition)
     _check_length("signature", len(wire.signature), SIGNATURE_BYTES_MAX)
-    _check_length("proof", len(wire.proofDER), PROOF_BYTES_MAX)
     _check_length("origin router", len(tbs.originRouter.encode()), ROUTER_ID_BYTES_MAX)
     if len(wire.timestamps) > HOPS_MAX or len(wire.drops) > HOPS_MAX:
         raise InvalidParameterError(f"a message passes at most {HOPS_MAX} routers")
@@ -74,13 +73,26 @@ def message_from_wire(wire: mqpb.Message) -> Message:
         payload=payload,
         origin_router=tbs.originRouter,
         jedi_timestamp=jedi_timestamp,
-        proof=wire.proofDER,
+        proof=proof_from_wire(wire.proofDER),
         signature=wire.signature,
         encryption_partition=partition,
         timestamps=tuple(Instant(timestamp) for timestamp in wire.timestamps),
         drops=tuple(wire.drops),
         is_persisted=wire.persist,
     )
+
+
+def proof_from_wire(proof: bytes) -> bytes:
+    """Return a proof that keeps its limit; empty when there is none.
+
+    Raises:
+        InvalidParameterError: it is too large.
+    """
+    if len(proof) > PROOF_BYTES_MAX:
+        raise InvalidParameterError(
+            f"a proof has at most {PROOF_BYTES_MAX} bytes, this one has {len(proof)}"
+        )
+    return proof
 
 
 def proof_reference_from_wire(wire: mqpb.Message) -> bytes:
@@ -190,7 +202,6 @@ def subscription_from_wire(params: mqpb.PeerSubscribeParams) -> SubscriptionRequ
     _check_length("identifier", len(tbs.id.encode()), IDENTIFIER_BYTES_MAX)
     _check_length("router identifier", len(tbs.routerID.encode()), ROUTER_ID_BYTES_MAX)
     _check_length("signature", len(params.signature), SIGNATURE_BYTES_MAX)
-    _check_length("proof", len(params.proofDER), PROOF_BYTES_MAX)
     if tbs.expiry < 0 or params.absoluteExpiry < 0:
         raise InvalidParameterError("the expiry of a subscription cannot be negative")
     return SubscriptionRequest(
@@ -202,7 +213,7 @@ def subscription_from_wire(params: mqpb.PeerSubscribeParams) -> SubscriptionRequ
         router_id=tbs.routerID,
         expiry_s=min(tbs.expiry, EXPIRY_SECONDS_MAX),
         absolute_expiry=Instant(params.absoluteExpiry) if params.absoluteExpiry else None,
-        proof=params.proofDER,
+        proof=proof_from_wire(params.proofDER),
         signature=params.signature,
     )
 
@@ -227,13 +238,12 @@ def subscription_to_wire(request: SubscriptionRequest) -> mqpb.PeerSubscribePara
 def query_from_wire(params: mqpb.PeerQueryParams) -> QueryRequest:
     """Parse the query that a peer passes on; errors as `subscription_from_wire`."""
     _check_length("signature", len(params.signature), SIGNATURE_BYTES_MAX)
-    _check_length("proof", len(params.proofDER), PROOF_BYTES_MAX)
     return QueryRequest(
         source=hash_from_wire(params.sourceEntity, "source entity"),
         source_location=None,
         namespace=hash_from_wire(params.namespace, "namespace"),
         topic_filter=TopicFilter(params.uri),
-        proof=params.proofDER,
+        proof=proof_from_wire(params.proofDER),
         signature=params.signature,
     )
 

@@ -1,0 +1,528 @@
+"""An uplink and a peering door joined by a real link; scripted routers at both ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+
+import grpc
+import grpc.aio
+import pytest
+
+from tests.support.ports import (
+    NAMESPACE,
+    SOURCE,
+    ScriptedPort,
+    message,
+    number_of,
+)
+from tests.support.waiting import until
+from wavemq.clock import Instant
+from wavemq.errors import (
+    Code,
+    DesignatedRouterLinkDownError,
+    ProofInvalidError,
+    StorageError,
+    UnsubscribedError,
+    UpstreamError,
+    WaveMQError,
+)
+from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
+from wavemq.messages.topic import TopicFilter
+from wavemq.net.addresses import Address, bound_address, listen
+from wavemq.net.certificate import ServerCertificate, make_server_certificate
+from wavemq.net.link import dial_link
+from wavemq.net.peer_server import serve_peers
+from wavemq.net.transport import Outgoing, Submission
+from wavemq.net.uplink import Uplink
+from wavemq.wave.hashes import Hash
+from wavemq.wire import mqpb_pb2 as mqpb
+from wavemq.wire.convert import message_to_wire
+from wavemq.wire.handshake import RouterClaim
+from wavemq.wire.proof_reference import proof_reference
+
+CLAIM = RouterClaim(router=Hash.of(b"router"), signature=b"s" * 80, proof=b"p" * 60_000)
+SUBSCRIPTION = SubscriptionRequest(
+    source=SOURCE,
+    source_location=None,
+    namespace=NAMESPACE,
+    topic_filter=TopicFilter("a/*"),
+    identifier="i",
+    router_id="site",
+    expiry_s=60,
+    absolute_expiry=None,
+    proof=b"subscription proof",
+    signature=b"signature",
+)
+QUERY = QueryRequest(
+    source=SOURCE, namespace=NAMESPACE, topic_filter=TopicFilter("a/*"), proof=b"p", signature=b"s"
+)
+
+
+@pytest.fixture(scope="module")
+def certificate() -> ServerCertificate:
+    return make_server_certificate(Instant(1_800_000_000 * 10**9))
+
+
+@dataclass(eq=False)
+class Site:
+    """The router at the near end of an uplink."""
+
+    refusal: WaveMQError | None = None
+    connected: int = 0
+    lost: int = 0
+    results: list[tuple[int, WaveMQError | None]] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    failures: list[WaveMQError] = field(default_factory=list)
+    unanswered: list[Submission[Message]] = field(default_factory=list)
+    holds: bool = False
+
+    async def check_router(
+        self, namespace: Hash, claim: RouterClaim, certificate_signature: bytes
+    ) -> None:
+        assert namespace == NAMESPACE
+        assert claim == CLAIM
+        assert certificate_signature
+        if self.refusal is not None:
+            raise self.refusal
+
+    def uplink_connected(self, namespace: Hash) -> None:
+        del namespace
+        self.connected += 1
+
+    def uplink_lost(self, namespace: Hash) -> None:
+        del namespace
+        self.lost += 1
+
+    def transmitted(self, namespace: Hash, number: int, error: WaveMQError | None) -> None:
+        del namespace
+        self.results.append((number, error))
+
+    def received(self, namespace: Hash, submissions: Sequence[Submission[Message]]) -> None:
+        del namespace
+        for submission in submissions:
+            self.messages.append(submission.request)
+            if self.holds:
+                self.unanswered.append(submission)
+            else:
+                submission.answer(None)
+
+    def peer_failed(self, namespace: Hash, error: WaveMQError) -> None:
+        del namespace
+        self.failures.append(error)
+
+
+@contextlib.asynccontextmanager
+async def far_end(
+    certificate: ServerCertificate, port: ScriptedPort, address: Address | None = None
+) -> AsyncIterator[Address]:
+    listening = listen(address or Address("127.0.0.1", 0))
+    try:
+        async with serve_peers(
+            listening, port, certificate=certificate, claims={NAMESPACE: CLAIM}
+        ) as listener:
+            serving = asyncio.ensure_future(listener.serve())
+            try:
+                yield bound_address(listening)
+            finally:
+                serving.cancel()
+                await asyncio.wait({serving})
+    finally:
+        listening.close()
+
+
+@contextlib.asynccontextmanager
+async def near_end(address: Address, site: Site) -> AsyncIterator[Uplink]:
+    uplink = Uplink(NAMESPACE, address, site, random=Random(7))
+    running = asyncio.ensure_future(uplink.run())
+    try:
+        yield uplink
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+
+
+@contextlib.asynccontextmanager
+async def joined(
+    certificate: ServerCertificate, port: ScriptedPort, site: Site
+) -> AsyncIterator[Uplink]:
+    async with far_end(certificate, port) as address, near_end(address, site) as uplink:
+        await until("the uplink is connected", lambda: site.connected == 1)
+        yield uplink
+
+
+def outgoing(*messages: Message) -> list[Outgoing]:
+    return [Outgoing(number, one) for number, one in enumerate(messages)]
+
+
+# --- messages up -------------------------------------------------------------------------------
+
+
+async def test_messages_arrive_whole_and_in_order_per_topic(
+    certificate: ServerCertificate,
+) -> None:
+    port, site = ScriptedPort(), Site()
+    sent = [message(number, topic=f"a/{number % 3}") for number in range(60)]
+    async with joined(certificate, port, site) as uplink:
+        uplink.transmit(outgoing(*sent))
+        await until("all are answered", lambda: len(site.results) == 60)
+    assert all(error is None for _, error in site.results)
+    arrived = [one for one in port.published if isinstance(one, Message)]
+    assert sorted(arrived, key=number_of) == sent
+    for topic in range(3):
+        numbers = [number_of(one) for one in arrived if one.topic.text == f"a/{topic}"]
+        assert numbers == list(range(topic, 60, 3))
+
+
+async def test_topics_do_not_wait_for_one_another(certificate: ServerCertificate) -> None:
+    port, site = ScriptedPort(holds=True), Site()
+    async with joined(certificate, port, site) as uplink:
+        uplink.transmit(
+            outgoing(message(0, topic="a"), message(1, topic="a"), message(2, topic="b"))
+        )
+        await until("two arrive", lambda: len(port.published) == 2)
+        assert {number_of(one) for one in port.published if isinstance(one, Message)} == {0, 2}
+        port.release()
+        await until("the third arrives", lambda: len(port.published) == 3)
+        port.release()
+        await until("all are answered", lambda: len(site.results) == 3)
+
+
+async def test_refused_message_is_reported_and_the_next_goes_on(
+    certificate: ServerCertificate,
+) -> None:
+    port, site = ScriptedPort(refusal=ProofInvalidError("forged")), Site()
+    async with joined(certificate, port, site) as uplink:
+        uplink.transmit(outgoing(message(0)))
+        await until("it is answered", lambda: len(site.results) == 1)
+        port.refusal = None
+        uplink.transmit([Outgoing(1, message(1))])
+        await until("the next is answered", lambda: len(site.results) == 2)
+    (_, error), (_, second) = site.results
+    assert isinstance(error, ProofInvalidError)
+    assert second is None
+    assert site.failures == [error]
+
+
+async def test_message_that_cannot_be_judged_now_is_sent_again(
+    certificate: ServerCertificate,
+) -> None:
+    port, site = ScriptedPort(refusal=StorageError("away")), Site()
+    async with joined(certificate, port, site) as uplink:
+        uplink.transmit(outgoing(message(0), message(1)))
+        await until("it was refused once", lambda: bool(site.failures))
+        port.refusal = None
+        await until("both are answered", lambda: len(site.results) == 2)
+    assert site.results == [(0, None), (1, None)]
+
+
+async def test_link_that_breaks_reports_nothing_as_sent(certificate: ServerCertificate) -> None:
+    port, site = ScriptedPort(holds=True), Site()
+    async with far_end(certificate, port) as address:
+        near = near_end(address, site)
+        uplink = await near.__aenter__()
+        await until("the uplink is connected", lambda: uplink.is_connected)
+        uplink.transmit(outgoing(message(0)))
+        await until("it arrives", lambda: len(port.published) == 1)
+    await until("the loss is noticed", lambda: site.lost == 1)
+    assert site.results == []
+    assert not uplink.is_connected
+    with pytest.raises(DesignatedRouterLinkDownError):
+        uplink.query(QUERY)
+    await near.__aexit__(None, None, None)
+
+
+async def test_uplink_returns_with_its_subscriptions(certificate: ServerCertificate) -> None:
+    site = Site()
+    first, second = ScriptedPort(), ScriptedPort()
+    async with contextlib.AsyncExitStack() as stack:
+        async with far_end(certificate, first) as address:
+            uplink = await stack.enter_async_context(near_end(address, site))
+            uplink.open_subscription(SUBSCRIPTION)
+            await until("it is subscribed", lambda: len(first.subscribed) == 1)
+        await until("the loss is noticed", lambda: site.lost == 1)
+        async with far_end(certificate, second, address):
+            await until("it is subscribed again", lambda: len(second.subscribed) == 1)
+            uplink.transmit(outgoing(message(0)))
+            await until("it is answered", lambda: site.results == [(0, None)])
+    assert site.connected == 2
+
+
+async def test_router_that_fails_the_check_gets_nothing(certificate: ServerCertificate) -> None:
+    port, site = ScriptedPort(), Site(refusal=ProofInvalidError("not yours"))
+    async with far_end(certificate, port) as address, near_end(address, site) as uplink:
+        uplink.open_subscription(SUBSCRIPTION)
+        await until("two attempts failed", lambda: len(site.failures) == 2)
+        assert not uplink.is_connected
+    assert site.connected == site.lost == 0
+    assert port.subscribed == []
+
+
+# --- proof elision -----------------------------------------------------------------------------
+
+
+class Peer:
+    """The calls of the peering service, as another implementation would make them."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.publish: grpc.aio.UnaryUnaryMultiCallable[
+            mqpb.PeerPublishParams, mqpb.PeerPublishResponse
+        ] = channel.unary_unary(
+            "/mqpb.WAVEMQPeering/PeerPublish",
+            request_serializer=mqpb.PeerPublishParams.SerializeToString,
+            response_deserializer=mqpb.PeerPublishResponse.FromString,
+        )
+        self.subscribe: grpc.aio.UnaryStreamMultiCallable[
+            mqpb.PeerSubscribeParams, mqpb.SubscriptionMessage
+        ] = channel.unary_stream(
+            "/mqpb.WAVEMQPeering/PeerSubscribe",
+            request_serializer=mqpb.PeerSubscribeParams.SerializeToString,
+            response_deserializer=mqpb.SubscriptionMessage.FromString,
+        )
+        self.unsubscribe: grpc.aio.UnaryUnaryMultiCallable[
+            mqpb.PeerUnsubscribeParams, mqpb.PeerUnsubscribeResponse
+        ] = channel.unary_unary(
+            "/mqpb.WAVEMQPeering/PeerUnsubscribe",
+            request_serializer=mqpb.PeerUnsubscribeParams.SerializeToString,
+            response_deserializer=mqpb.PeerUnsubscribeResponse.FromString,
+        )
+        self.query: grpc.aio.UnaryStreamMultiCallable[mqpb.PeerQueryParams, mqpb.QueryMessage] = (
+            channel.unary_stream(
+                "/mqpb.WAVEMQPeering/PeerQueryRequest",
+                request_serializer=mqpb.PeerQueryParams.SerializeToString,
+                response_deserializer=mqpb.QueryMessage.FromString,
+            )
+        )
+
+    async def code_of_publish(self, wire: mqpb.Message) -> int:
+        response = await self.publish(mqpb.PeerPublishParams(msg=wire), timeout=10)
+        return response.error.code
+
+
+@contextlib.asynccontextmanager
+async def peer_at(address: Address) -> AsyncIterator[Peer]:
+    async def trust(claim: RouterClaim, signature: bytes) -> None:
+        del claim, signature
+
+    async with (
+        dial_link(address, NAMESPACE, trust) as link,
+        grpc.aio.insecure_channel(link.target, compression=grpc.Compression.Gzip) as channel,
+    ):
+        yield Peer(channel)
+
+
+def elided(one: Message) -> mqpb.Message:
+    return message_to_wire(one, proof_reference=proof_reference(one.proof))
+
+
+async def test_unknown_reference_is_answered_proof_not_cached_and_learned_from_the_full_proof(
+    certificate: ServerCertificate,
+) -> None:
+    port = ScriptedPort()
+    one = message(1)
+    async with far_end(certificate, port) as address, peer_at(address) as peer:
+        assert await peer.code_of_publish(elided(one)) == Code.PROOF_NOT_CACHED
+        assert port.published == []
+        assert await peer.code_of_publish(message_to_wire(one, proof=one.proof)) == 0
+        assert await peer.code_of_publish(elided(one)) == 0
+    assert port.published == [one, one]
+
+
+async def test_proof_that_was_refused_is_not_learned(certificate: ServerCertificate) -> None:
+    port = ScriptedPort(refusal=ProofInvalidError("forged"))
+    one = message(1)
+    async with far_end(certificate, port) as address, peer_at(address) as peer:
+        full = message_to_wire(one, proof=one.proof)
+        assert await peer.code_of_publish(full) == Code.PROOF_INVALID
+        assert await peer.code_of_publish(elided(one)) == Code.PROOF_NOT_CACHED
+
+
+async def test_proof_of_one_entity_is_not_restored_for_another(
+    certificate: ServerCertificate,
+) -> None:
+    port = ScriptedPort()
+    one = message(1)
+    other = replace(one, source=Hash.of(b"somebody else"))
+    elsewhere = replace(one, namespace=Hash.of(b"another namespace"))
+    async with far_end(certificate, port) as address, peer_at(address) as peer:
+        assert await peer.code_of_publish(message_to_wire(one, proof=one.proof)) == 0
+        assert await peer.code_of_publish(elided(other)) == Code.PROOF_NOT_CACHED
+        assert await peer.code_of_publish(elided(elsewhere)) == Code.PROOF_NOT_CACHED
+
+
+async def test_uplink_sends_the_reference_first_and_the_proof_where_it_is_missing(
+    certificate: ServerCertificate,
+) -> None:
+    """Goal: a designated router that restarts, and so forgets, gets the proof again."""
+    site = Site()
+    first, second = ScriptedPort(), ScriptedPort()
+    async with contextlib.AsyncExitStack() as stack:
+        async with far_end(certificate, first) as address:
+            uplink = await stack.enter_async_context(near_end(address, site))
+            await until("the uplink is connected", lambda: site.connected == 1)
+            uplink.transmit(outgoing(message(0), message(1)))
+            await until("both are answered", lambda: len(site.results) == 2)
+        async with far_end(certificate, second, address):
+            await until("the uplink returns", lambda: site.connected == 2)
+            uplink.transmit([Outgoing(2, message(2))])
+            await until("it is answered", lambda: len(site.results) == 3)
+    published = [*first.published, *second.published]
+    assert published == [message(0), message(1), message(2)]
+    assert all(error is None for _, error in site.results)
+
+
+async def test_stream_holds_each_proof_once_and_the_uplink_restores_it(
+    certificate: ServerCertificate,
+) -> None:
+    port, site = ScriptedPort(), Site()
+    sent = [message(number, proof=bytes([number % 2]) * 900) for number in range(6)]
+    async with joined(certificate, port, site) as uplink:
+        uplink.open_subscription(SUBSCRIPTION)
+        await until("it is subscribed", lambda: len(port.subscribed) == 1)
+        port.deliveries[0].queue.put_nowait(sent)
+        await until("all arrive", lambda: len(site.messages) == 6)
+    assert site.messages == sent
+
+
+async def test_first_message_of_each_stream_holds_the_proof(
+    certificate: ServerCertificate,
+) -> None:
+    port = ScriptedPort()
+    params = mqpb.PeerSubscribeParams(
+        tbs=mqpb.PeerSubscriptionTBS(
+            sourceEntity=SOURCE.to_bytes(), namespace=NAMESPACE.to_bytes(), uri="a/*", id="i"
+        )
+    )
+    async with far_end(certificate, port) as address, peer_at(address) as peer:
+        for stream_number in range(2):
+            stream = peer.subscribe(params, timeout=10)
+            await stream.initial_metadata()
+            port.deliveries[stream_number].queue.put_nowait([message(1), message(2)])
+            first, second = await stream.read(), await stream.read()
+            assert isinstance(first, mqpb.SubscriptionMessage)
+            assert isinstance(second, mqpb.SubscriptionMessage)
+            assert (first.message.proofDER, first.message.proofHash) == (message().proof, b"")
+            assert second.message.proofDER == b""
+            assert second.message.proofHash == proof_reference(message().proof)
+            stream.cancel()
+
+
+# --- subscriptions and queries -------------------------------------------------------------------
+
+
+async def test_message_waits_for_the_subscription_that_was_opened_before_it(
+    certificate: ServerCertificate,
+) -> None:
+    port, site = ScriptedPort(subscribe_gate=asyncio.Event()), Site()
+    assert port.subscribe_gate is not None
+    async with joined(certificate, port, site) as uplink:
+        uplink.open_subscription(SUBSCRIPTION)
+        uplink.transmit(outgoing(message(0)))
+        await asyncio.sleep(0.2)
+        assert port.published == []
+        port.subscribe_gate.set()
+        await until("it is answered", lambda: len(site.results) == 1)
+    assert port.log == ["subscribe", "publish"]
+
+
+async def test_messages_do_not_wait_for_a_router_that_never_confirms(
+    certificate: ServerCertificate,
+) -> None:
+    port, site = ScriptedPort(subscribe_gate=asyncio.Event()), Site()
+    async with joined(certificate, port, site) as uplink:
+        uplink.open_subscription(SUBSCRIPTION)
+        uplink.transmit(outgoing(message(0)))
+        await until("it is answered", lambda: len(site.results) == 1)
+    assert port.log == ["publish"]
+
+
+async def test_subscription_is_opened_again_when_its_stream_ends(
+    certificate: ServerCertificate,
+) -> None:
+    port, site = ScriptedPort(), Site()
+    async with joined(certificate, port, site) as uplink:
+        uplink.open_subscription(SUBSCRIPTION)
+        await until("it is subscribed", lambda: len(port.subscribed) == 1)
+        port.deliveries[0].queue.put_nowait(UnsubscribedError("ended"))
+        await until("it is subscribed again", lambda: len(port.subscribed) == 2)
+    assert [error.code for error in site.failures] == [Code.UNSUBSCRIBED]
+
+
+async def test_closed_subscription_is_ended_at_the_other_end(
+    certificate: ServerCertificate,
+) -> None:
+    port, site = ScriptedPort(), Site()
+    async with joined(certificate, port, site) as uplink:
+        uplink.open_subscription(SUBSCRIPTION)
+        await until("it is subscribed", lambda: len(port.subscribed) == 1)
+        uplink.close_subscription(SOURCE, "i")
+        await until("it is ended", lambda: not port.deliveries[0].queue.empty())
+        assert port.deliveries[0].is_closed
+
+
+async def test_only_the_link_that_opened_a_subscription_can_end_it(
+    certificate: ServerCertificate,
+) -> None:
+    port, site = ScriptedPort(), Site()
+    params = mqpb.PeerUnsubscribeParams(sourceEntity=SOURCE.to_bytes(), id="i")
+    async with far_end(certificate, port) as address, near_end(address, site) as uplink:
+        uplink.open_subscription(SUBSCRIPTION)
+        await until("it is subscribed", lambda: len(port.subscribed) == 1)
+        async with peer_at(address) as stranger:
+            response = await stranger.unsubscribe(params, timeout=10)
+        assert response.error.code == Code.NO_SUCH_SUBSCRIPTION
+        assert port.deliveries[0].queue.empty()
+
+
+async def test_stream_is_not_read_faster_than_the_router_takes(
+    certificate: ServerCertificate,
+) -> None:
+    port, site = ScriptedPort(), Site(holds=True)
+    async with joined(certificate, port, site) as uplink:
+        uplink.open_subscription(SUBSCRIPTION)
+        await until("it is subscribed", lambda: len(port.subscribed) == 1)
+        port.deliveries[0].queue.put_nowait([message(number) for number in range(1500)])
+        await until("it is full", lambda: len(site.messages) == 1024)
+        await asyncio.sleep(0.1)
+        assert len(site.messages) == 1024
+        site.holds = False
+        for submission in site.unanswered:
+            submission.answer(None)
+        await until("the rest arrives", lambda: len(site.messages) == 1500)
+    assert [number_of(one) for one in site.messages] == list(range(1500))
+
+
+async def test_query_returns_what_is_retained(certificate: ServerCertificate) -> None:
+    retained = [message(number) for number in range(150)]
+    port, site = ScriptedPort(retained=[retained]), Site()
+    async with joined(certificate, port, site) as uplink:
+        found = [one async for batch in uplink.query(QUERY) for one in batch]
+    assert found == retained
+    assert port.queried == [QUERY]
+
+
+async def test_refused_query_is_an_upstream_error_that_says_why(
+    certificate: ServerCertificate,
+) -> None:
+    port, site = ScriptedPort(refusal=ProofInvalidError("no grant")), Site()
+    async with joined(certificate, port, site) as uplink:
+        with pytest.raises(UpstreamError, match=r"could not query: \(912: no grant\)"):
+            async for _ in uplink.query(QUERY):
+                pass
+
+
+async def test_malformed_message_of_a_stream_is_counted_and_skipped(
+    certificate: ServerCertificate,
+) -> None:
+    port, site = ScriptedPort(), Site()
+    async with joined(certificate, port, site) as uplink:
+        uplink.open_subscription(SUBSCRIPTION)
+        await until("it is subscribed", lambda: len(port.subscribed) == 1)
+        bad = replace(message(1), drops=(-1,))
+        port.deliveries[0].queue.put_nowait([bad, message(2)])
+        await until("the good one arrives", lambda: len(site.messages) == 1)
+    assert [number_of(one) for one in site.messages] == [2]
+    assert [error.code for error in site.failures] == [Code.INVALID_PARAMETER]
