@@ -1,0 +1,255 @@
+"""What can happen to a router's core.
+
+Owns the events and their ids. Each says what happened; the driver reports it once, in the order in
+which it happened. Fault model: ids may be stale, since a consumer, link or request can end while a
+report is on its way: the core ignores what it does not know. Messages and requests have passed
+admission, which their type says; nothing else about them is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NewType
+
+from wavemq.errors import WaveMQError
+from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
+from wavemq.messages.verified import Verified
+from wavemq.routing.records import Place, QueueId, RecordId
+from wavemq.wave.hashes import Hash
+
+RequestId = NewType("RequestId", int)
+"""A request at a door; chosen by the driver, unique among those not answered yet."""
+ConsumerId = NewType("ConsumerId", int)
+"""A stream of deliveries; chosen by the driver, never used again."""
+BatchId = NewType("BatchId", int)
+"""A `WriteJournal`; chosen by the core."""
+
+# --- requests: each is answered by exactly one effect with the same request id ----------------
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePublished:
+    """A local client's message was formed; answered by `Reply`."""
+
+    request: RequestId
+    message: Verified[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerMessagePublished:
+    """A site router sent a message up; answered by `Reply`."""
+
+    request: RequestId
+    message: Verified[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRequested:
+    """A local client wants a subscription; answered by `AcceptSubscription` or `Reply`."""
+
+    request: RequestId
+    subscription: Verified[SubscriptionRequest]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSubscriptionRequested:
+    """A site router wants a subscription; answered by `AcceptSubscription` or `Reply`.
+
+    Attributes:
+        request: see `RequestId`.
+        subscription: `router_id` says for which router.
+        link: names the connection; only the one that subscribed last may unsubscribe.
+    """
+
+    request: RequestId
+    subscription: Verified[SubscriptionRequest]
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerUnsubscribeRequested:
+    """A site router gives a subscription up; answered by `Reply`.
+
+    It is neither signed nor does it say for which router: the link decides.
+    """
+
+    request: RequestId
+    source: Hash
+    identifier: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRequested:
+    """A local client queries; answered by `ReadRetained`, `ForwardQuery` or `Reply`."""
+
+    request: RequestId
+    query: Verified[QueryRequest]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerQueryRequested:
+    """A site router queries; answered by `ReadRetained` or `Reply`."""
+
+    request: RequestId
+    query: Verified[QueryRequest]
+
+
+# --- consumers ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerAttached:
+    """A stream of deliveries began; it takes over from an older one of the same queue.
+
+    Attributes:
+        consumer: see `ConsumerId`.
+        queue: as in `AcceptSubscription`.
+        credit: messages that may be in flight to it, at least 1.
+    """
+
+    consumer: ConsumerId
+    queue: QueueId
+    credit: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryConfirmed:
+    """Deliveries up to and with `place` were written to the stream; they leave the queue."""
+
+    consumer: ConsumerId
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerDetached:
+    """A stream ended; what it did not confirm goes back to the head of the queue."""
+
+    consumer: ConsumerId
+
+
+# --- uplinks ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkConnected:
+    """The link to the designated router of a namespace is up, its router verified."""
+
+    namespace: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkDisconnected:
+    """The link is down; its streams are gone, and no answer to its frames will be reported."""
+
+    namespace: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class FrameAccepted:
+    """The designated router answered a frame; it leaves the queue. Any order will do."""
+
+    namespace: Hash
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRefused:
+    """The designated router answered a frame with an error, but for `ProofNotCachedError`.
+
+    An `UnavailableError` or `RemoteProtocolError` is tried again later; anything else is final, and
+    the message is dropped.
+    """
+
+    namespace: Hash
+    place: Place
+    error: WaveMQError
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkSubscriptionEnded:
+    """A stream that `OpenUplinkSubscription` opened has ended while the link is up.
+
+    Attributes:
+        queue: as in the effect.
+        error: what the designated router said; None: nothing.
+    """
+
+    queue: QueueId
+    error: WaveMQError | None
+
+
+@dataclass(frozen=True, slots=True)
+class DownlinkReceived:
+    """The designated router sent a message on the stream of a subscription; it was verified."""
+
+    queue: QueueId
+    message: Verified[Message]
+
+
+# --- disk and time ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class JournalWritten:
+    """The changes of a `WriteJournal` are durable."""
+
+    batch: BatchId
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFailed:
+    """The changes of a `WriteJournal` could not be written; none of them is durable."""
+
+    batch: BatchId
+    error: WaveMQError
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsRead:
+    """A `ReadRecords` was performed.
+
+    Attributes:
+        messages: by record; None: it is corrupt and was set aside.
+    """
+
+    messages: Sequence[tuple[RecordId, Verified[Message] | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsUnread:
+    """A `ReadRecords` failed for now; the core asks again later."""
+
+    records: Sequence[RecordId]
+    error: WaveMQError
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """The instant of `Router.next_deadline` has come."""
+
+
+Event = (
+    MessagePublished
+    | PeerMessagePublished
+    | SubscriptionRequested
+    | PeerSubscriptionRequested
+    | PeerUnsubscribeRequested
+    | QueryRequested
+    | PeerQueryRequested
+    | ConsumerAttached
+    | DeliveryConfirmed
+    | ConsumerDetached
+    | UplinkConnected
+    | UplinkDisconnected
+    | FrameAccepted
+    | FrameRefused
+    | UplinkSubscriptionEnded
+    | DownlinkReceived
+    | JournalWritten
+    | JournalFailed
+    | RecordsRead
+    | RecordsUnread
+    | TimerFired
+)
