@@ -72,16 +72,23 @@ class Desk:
         return output
 
 
+@pytest.fixture(scope="module")
+def local_desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A desk without any configuration: objects are in the state directory."""
+    directory = tmp_path_factory.mktemp("local")
+    return made(Desk(directory, {"WAVE_HOME": str(directory / "home")}))
+
+
 @pytest.fixture(scope="module", params=["local", "http"])
 def desk(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Desk]:
     """A desk with a namespace, alice, bob, and a grant from the namespace to alice."""
-    directory = tmp_path_factory.mktemp("desk")
-    environment = {"WAVE_HOME": str(directory / "home")}
     if request.param == "local":
-        yield made(Desk(directory, environment))
+        yield request.getfixturevalue("local_desk")
         return
+    directory = tmp_path_factory.mktemp("http")
+    environment = {"WAVE_HOME": str(directory / "home")}
     with storage_server(directory / "objects") as server:
         table = http_table(server)
         config = directory / "wave.toml"
@@ -373,6 +380,31 @@ def test_decryption_is_granted(desk: Desk) -> None:
     assert seen["policy"]["statements"][0]["permissions"] == ["decrypt"]
 
 
+def test_expired_entity_is_shown_and_refused(desk: Desk) -> None:
+    """An expiry of nothing is legal: the entity is over as soon as it is made."""
+    desk.wv("mke", "--nopassphrase", "-e", "0s", "-o", "gone.pem")
+    said = desk.wv("inspect", "gone.pem")
+    assert "   - Valid: false\n   - Expired: true\n" in said
+    assert said.endswith("   - Message: Entity expired\n")
+    assert desk.refused("resync", "--perspective", "gone.pem") == (
+        "error: (304: could not create perspective ((304: perspective entity is invalid: "
+        "Entity expired)))\n"
+    )
+    said = desk.refused(
+        "rtgrant", "--attester", "ns.pem", "--subject", "gone.pem", "--skipsync",
+        "wavemq:publish@ns.pem/a",
+    )  # fmt: skip
+    assert said == "error: (301: subject is not valid: Entity expired)\n"
+    said = desk.refused(*GRANT, "wavemq:publish@gone.pem/a")
+    assert said == "error: (304: namespace is not valid: Entity expired)\n"
+
+
+def test_unpublished_namespace_is_not_found(desk: Desk) -> None:
+    desk.wv("mke", "--nopassphrase", "--nopublish", "-o", "secretive.pem")
+    said = desk.refused(*GRANT, "wavemq:publish@secretive.pem/a")
+    assert said.startswith("error: (909: failed to find namespace")
+
+
 def test_several_grants_at_once_all_succeed(desk: Desk) -> None:
     """Processes share the state directory and the storage."""
     with ThreadPoolExecutor(4) as pool:
@@ -445,10 +477,10 @@ REFUSALS: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-def test_refusal_is_one_sentence(desk: Desk, case: str) -> None:
-    (desk.directory / "garbage").write_bytes(b"\x00\xffgarbage")
+def test_refusal_is_one_sentence(local_desk: Desk, case: str) -> None:
+    (local_desk.directory / "garbage").write_bytes(b"\x00\xffgarbage")
     arguments, says = REFUSALS[case]
-    said = desk.refused(*arguments)
+    said = local_desk.refused(*arguments)
     assert said.startswith(says)
     assert said.count("\n") == 1
 

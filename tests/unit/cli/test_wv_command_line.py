@@ -72,8 +72,10 @@ def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str])
     for arguments in ([], ["help"], ["h"], ["--help"]):
         assert run(arguments) == 0
         said = capsys.readouterr()
+        assert said.out.startswith("Usage: wv ")
+        assert said.err == ""
         for command in COMMANDS:
-            assert f"  {command}" in said.out + said.err
+            assert f"\n  {command}" in said.out
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS | {"mke", "lsloc"}))
@@ -139,6 +141,21 @@ def test_flags_may_be_written_as_the_original_allows(
 ) -> None:
     probe.main(arguments, standalone_mode=False)
     assert capsys.readouterr().out == seen + "\n"
+
+
+def test_reader_that_goes_away_is_no_reason_to_complain() -> None:
+    for arguments in (["--help"], ["mke", "--nothing"], ["lsloc"]):
+        with subprocess.Popen(
+            [sys.executable, "-m", "wavemq.cli.wv", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == ""
+        assert process.returncode == 1
 
 
 @pytest.mark.parametrize("command", ["name", "revoke"])

@@ -87,8 +87,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status."""
     try:
-        status = wv.main(list(arguments), prog_name="wv", standalone_mode=False)
+        status = _run(arguments)
         sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader went away; keep the interpreter from failing once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return STATUS_ERROR
+    return status
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        status = wv.main(list(arguments), prog_name="wv", standalone_mode=False)
     except UnknownTopicError as error:
         print(f"No help topic for '{error.topic}'", file=sys.stderr)
         return STATUS_UNKNOWN_COMMAND
@@ -99,10 +109,6 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except (KeyboardInterrupt, click.Abort):
         return STATUS_INTERRUPTED
-    except BrokenPipeError:
-        # The reader went away; keep the interpreter from failing once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return STATUS_ERROR
     return status if isinstance(status, int) else 0
 
 

@@ -40,6 +40,9 @@ class GoGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse what stands before the command; without one, show the help."""
+        if not args:
+            click.echo(ctx.get_help())
+            ctx.exit()
         parameters = self.get_params(ctx)
         return super().parse_args(ctx, _as_click_writes(args, parameters, is_group=True))
 
