@@ -199,7 +199,7 @@ def _base64(content: bytes) -> str:
 
 async def _answer_fault(request: Request, error: Exception) -> Response:
     """Tell the operator what failed, and the client that nothing was promised."""
-    assert isinstance(error, StorageFaultError)  # noqa: S101 - registered for this type alone
+    assert isinstance(error, StorageFaultError)
     _log.error("object_storage_failed", path=request.url.path, reason=error.reason)
     return PlainTextResponse("the storage failed; nothing was stored", 500)
 
