@@ -17,6 +17,7 @@ import json
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +29,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-import wavemq
 from wavemq.errors import (
     ConfigError,
     InvalidMultihashError,
@@ -130,7 +130,7 @@ class ObjectServer:
 
     async def _describe(self, request: Request) -> Response:
         del request
-        return JSONResponse({"hashScheme": KECCAK_OID, "version": f"WAVEMQ {wavemq.__version__}"})
+        return JSONResponse({"hashScheme": KECCAK_OID, "version": f"WAVEMQ {version('wavemq')}"})
 
     @contextlib.asynccontextmanager
     async def _fields(self, request: Request) -> AsyncIterator[dict[str, object]]:
