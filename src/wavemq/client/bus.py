@@ -45,6 +45,9 @@ KEEP_SECONDS_DEFAULT: Final = 3600
 KEEP_SECONDS_MIN: Final = 60
 """The router raises shorter times to this (wavemq.md 7)."""
 
+INCLUDE_PROOF_KEY: Final = "wavemq-include-proof"
+"""Request header by which the caller asks for proofs with the messages (wavemq.md 7)."""
+
 Payload = bytes | PayloadObject | Sequence[PayloadObject]
 PartitionSource = str | Sequence[bytes]
 
@@ -394,4 +397,4 @@ def _proof(given: bytes | None) -> bytes:
 
 
 def _metadata(*, include_proof: bool) -> Metadata:
-    return (("wavemq-include-proof", "1"),) if include_proof else ()
+    return ((INCLUDE_PROOF_KEY, "1"),) if include_proof else ()

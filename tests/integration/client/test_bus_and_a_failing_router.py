@@ -17,6 +17,7 @@ import grpc.aio
 import pytest
 
 import wavemq
+from wavemq.client import bus as bus_headers
 from wavemq.client.subscription import SUBSCRIBED_KEY
 from wavemq.clock import instant_from_seconds
 from wavemq.errors import (
@@ -30,6 +31,7 @@ from wavemq.errors import (
     UnsubscribedError,
 )
 from wavemq.limits import PAYLOAD_OBJECTS_MAX
+from wavemq.net import local_server
 from wavemq.wave.keyring import EntitySecret
 from wavemq.wire import mqpb_pb2 as mqpb
 
@@ -156,6 +158,13 @@ def bus_to(port: int, **options: object) -> wavemq.Bus:
         reconnect=FAST,
         timeout_s=PATIENCE_S,
         **options,  # type: ignore[arg-type]  # a shorthand of these tests
+    )
+
+
+def test_headers_are_those_of_the_local_door() -> None:
+    assert (bus_headers.INCLUDE_PROOF_KEY, SUBSCRIBED_KEY) == (
+        local_server.INCLUDE_PROOF_KEY,
+        local_server.SUBSCRIBED_KEY,
     )
 
 
