@@ -97,7 +97,7 @@ class Batcher(Generic[RequestT]):
         if not self._gathered:
             loop.call_soon(self._flush)
         answer = partial(self._answer, answered, size_bytes, connection)
-        self._gathered.append(Submission(request, answer))
+        self._gathered.append(Submission(request, answer, connection))
         error = await answered
         if error is not None:
             raise error

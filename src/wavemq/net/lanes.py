@@ -42,6 +42,14 @@ class Lanes(Generic[KeyT, WorkT]):
         lane = self._lanes[key] = deque((piece,))
         self._group.create_task(self._run(key, lane))
 
+    def drain(self, key: KeyT) -> list[WorkT]:
+        """Return what waits behind the piece under way, and forget it. Only from the work."""
+        lane = self._lanes[key]
+        under_way, *waiting = lane
+        lane.clear()
+        lane.append(under_way)
+        return waiting
+
     async def _run(self, key: KeyT, lane: deque[WorkT]) -> None:
         while lane:
             await self._work(lane[0])

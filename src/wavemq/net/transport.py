@@ -14,6 +14,7 @@ from typing import Generic, NewType, Protocol, TypeVar
 
 from wavemq.errors import WaveMQError
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
+from wavemq.routing.records import Place, QueueId
 from wavemq.wave.hashes import Hash
 from wavemq.wire.calls import PublishCall, QueryCall, SubscribeCall
 from wavemq.wire.handshake import RouterClaim
@@ -29,10 +30,11 @@ Answer = Callable[[WaveMQError | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Submission(Generic[RequestT]):
-    """A request and whom to tell its outcome."""
+    """A request, whom to tell its outcome, and the connection that it came over."""
 
     request: RequestT
     answer: Answer
+    connection: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +115,6 @@ class PeerPort(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message for a designated router, and the number under which its end is reported."""
-
-    number: int
-    message: Message
-
-
 class UplinkPort(Protocol):
     """What an uplink needs from the router."""
 
@@ -138,14 +132,22 @@ class UplinkPort(Protocol):
         """Take note that nothing is under way any more, whether it arrived or not."""
         ...
 
-    def transmitted(self, namespace: Hash, number: int, error: WaveMQError | None) -> None:
-        """Take note that a message was taken by the other end, or refused for good."""
+    def transmitted(self, namespace: Hash, place: Place, error: WaveMQError | None) -> None:
+        """Take note of the answer to a message.
+
+        After an error that may pass, the messages of the same topic that were to follow are
+        reported with it, unsent, so that a later attempt keeps their order.
+        """
         ...
 
-    def received(self, namespace: Hash, submissions: Sequence[Submission[Message]]) -> None:
-        """Take messages of subscriptions; each is answered when more may come in its place."""
+    def received(self, queue: QueueId, submissions: Sequence[Submission[Message]]) -> None:
+        """Take messages of a subscription; each is answered when more may come in its place."""
+        ...
+
+    def subscription_ended(self, queue: QueueId, error: WaveMQError | None) -> None:
+        """Take note that a stream ended while the link is up."""
         ...
 
     def peer_failed(self, namespace: Hash, error: WaveMQError) -> None:
-        """Take note of a failure that the uplink deals with itself, by trying again."""
+        """Take note of a failure that the uplink deals with itself, such as a dial in vain."""
         ...

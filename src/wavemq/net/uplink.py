@@ -1,9 +1,8 @@
 """The way to the designated router of one namespace, kept open for ever.
 
-Owns dialling, waiting and dialling again, and the subscriptions that each new session opens.
-Refuses to know queues and authority. Fault model: the other end may be away for days, be the wrong
-one, or come and go; attempts are spread by back-off with jitter, and everything that was under way
-when a link is lost counts as not sent.
+Owns dialling, waiting and dialling again. Refuses to know queues and authority. Fault model: the
+other end may be away for days, be the wrong one, or come and go; attempts are spread by back-off
+with jitter, and everything that was under way when a link is lost counts as not sent.
 """
 
 from __future__ import annotations
@@ -18,13 +17,15 @@ import grpc
 import grpc.aio
 import structlog
 
-from wavemq.errors import DesignatedRouterLinkDownError, WaveMQError
+from wavemq.errors import DesignatedRouterLinkDownError, UnavailableError, WaveMQError
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.net.addresses import Address
 from wavemq.net.backoff import Backoff
 from wavemq.net.link import LinkLimits, dial_link
-from wavemq.net.transport import Outgoing, UplinkPort
+from wavemq.net.transport import UplinkPort
 from wavemq.net.uplink_session import CHANNEL_OPTIONS, UplinkSession
+from wavemq.routing.effects import Delivery
+from wavemq.routing.records import QueueId
 from wavemq.wave.hashes import Hash
 
 SETTLED_SECONDS: Final = 10.0
@@ -59,7 +60,6 @@ class Uplink:
         self._random = random
         self._limits = limits
         self._session: UplinkSession | None = None
-        self._subscriptions: dict[tuple[Hash, str], SubscriptionRequest] = {}
 
     @property
     def is_connected(self) -> bool:
@@ -86,22 +86,20 @@ class Uplink:
                 backoff.reset()
             await asyncio.sleep(backoff.next_delay())
 
-    def transmit(self, messages: Sequence[Outgoing]) -> None:
-        """Send messages; without a link they are left to the next `uplink_connected`."""
+    def transmit(self, frames: Sequence[Delivery]) -> None:
+        """Send messages; without a link nothing happens, since its loss is reported anyway."""
         if self._session is not None:
-            self._session.transmit(messages)
+            self._session.transmit(frames)
 
-    def open_subscription(self, request: SubscriptionRequest) -> None:
-        """Follow a subscription, now and after each reconnection."""
-        self._subscriptions[request.source, request.identifier] = request
+    def open_subscription(self, queue: QueueId, request: SubscriptionRequest) -> None:
+        """Follow a subscription as long as the link lasts."""
         if self._session is not None:
-            self._session.open_subscription(request)
+            self._session.open_subscription(queue, request)
 
-    def close_subscription(self, source: Hash, identifier: str) -> None:
-        """Stop following a subscription."""
-        self._subscriptions.pop((source, identifier), None)
+    def close_subscription(self, queue: QueueId, request: SubscriptionRequest) -> None:
+        """Stop following a subscription; without a link its queue there ends by expiry."""
         if self._session is not None:
-            self._session.close_subscription(source, identifier)
+            self._session.close_subscription(queue, request)
 
     def query(self, request: QueryRequest) -> AsyncIterator[Sequence[Message]]:
         """Return batches of what the designated router retains, not checked yet.
@@ -125,16 +123,26 @@ class Uplink:
                 compression=grpc.Compression.Gzip,
             )
             async with channel:
-                session = UplinkSession(channel, self.namespace, self._port, random=self._random)
+                await self._wait_ready(channel)
+                session = UplinkSession(channel, self.namespace, self._port)
                 try:
                     await session.run(link.wait_lost(), partial(self._begin, session))
                 finally:
                     self._session = None
                     self._port.uplink_lost(self.namespace)
 
+    async def _wait_ready(self, channel: grpc.aio.Channel) -> None:
+        """Have HTTP/2 begin now: the other end drops a link on which nothing follows."""
+        limit_s = (self._limits or LinkLimits()).handshake_s
+        try:
+            async with asyncio.timeout(limit_s):
+                await channel.channel_ready()
+        except TimeoutError as error:
+            raise UnavailableError(
+                f"the designated router at {self.address} did not begin HTTP/2 within {limit_s:g} s"
+            ) from error
+
     def _begin(self, session: UplinkSession) -> None:
         self._session = session
-        for request in self._subscriptions.values():
-            session.open_subscription(request)
         _log.info("uplink_connected", namespace=self.namespace.to_text(), address=str(self.address))
         self._port.uplink_connected(self.namespace)

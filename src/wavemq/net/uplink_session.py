@@ -2,10 +2,9 @@
 
 Owns the calls over one gRPC channel, and what may be under way at once. Messages of one topic go
 one after the other, so that the other end gets them in order whatever it does in parallel; topics
-go side by side. Refuses to know dialling and queues: what is not reported as transmitted when the
-session ends is sent again by whoever keeps the queue. Fault model: the other end may refuse (told,
-not tried again), be unable just now (tried again, in order), not answer (the session ends) or
-vanish (the session ends).
+go side by side. Refuses to know dialling and queues: what is not reported as taken when the session
+ends is sent again by whoever keeps the queue, and so is what could not be judged just now. Fault
+model: the other end may refuse (told), not answer (the session ends) or vanish (the session ends).
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
-from random import Random
 from typing import Final
 
 import grpc
@@ -30,10 +28,11 @@ from wavemq.errors import (
 )
 from wavemq.limits import FRAME_BYTES_MAX
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
-from wavemq.net.backoff import Backoff
 from wavemq.net.lanes import Lanes
 from wavemq.net.proof_memory import ReceivedProofs
-from wavemq.net.transport import Outgoing, Submission, UplinkPort
+from wavemq.net.transport import Submission, UplinkPort
+from wavemq.routing.effects import Delivery
+from wavemq.routing.records import QueueId
 from wavemq.wave.hashes import Hash
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.convert import (
@@ -86,7 +85,6 @@ class UplinkSession:
         channel: to the designated router.
         namespace: that it routes.
         port: of our router.
-        random: for jitter.
         answer_s: seconds for the answer to a publish.
     """
 
@@ -96,17 +94,15 @@ class UplinkSession:
         namespace: Hash,
         port: UplinkPort,
         *,
-        random: Random,
         answer_s: float = ANSWER_SECONDS_MAX,
     ) -> None:
         self._namespace = namespace
         self._port = port
-        self._random = random
         self._answer_s = answer_s
         self._group = asyncio.TaskGroup()
-        self._lanes: Lanes[str, Outgoing] = Lanes(self._group, self._transmit)
+        self._lanes: Lanes[str, Delivery] = Lanes(self._group, self._transmit)
         self._confirming: set[asyncio.Future[None]] = set()
-        self._following: dict[tuple[Hash, str], asyncio.Task[None]] = {}
+        self._following: dict[QueueId, asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(RECEIVED_MAX)
         self._publish: grpc.aio.UnaryUnaryMultiCallable[
             mqpb.PeerPublishParams, mqpb.PeerPublishResponse
@@ -155,28 +151,24 @@ class UplinkSession:
 
     # --- messages up ------------------------------------------------------------------------
 
-    def transmit(self, messages: Sequence[Outgoing]) -> None:
-        """Send messages, in order per topic; the end of each is reported to the port."""
-        for outgoing in messages:
-            self._lanes.put(outgoing.message.topic.text, outgoing)
+    def transmit(self, frames: Sequence[Delivery]) -> None:
+        """Send messages, in order per topic; each answer is reported to the port."""
+        for frame in frames:
+            self._lanes.put(frame.message.topic.text, frame)
 
-    async def _transmit(self, outgoing: Outgoing) -> None:
+    async def _transmit(self, frame: Delivery) -> None:
         if self._confirming:
             await asyncio.wait(set(self._confirming))
-        backoff = Backoff(self._random)
-        while True:
-            try:
-                await self._publish_once(outgoing.message)
-            except UnavailableError as error:
-                self._port.peer_failed(self._namespace, error)
-                await asyncio.sleep(backoff.next_delay())
-                continue
-            except WaveMQError as error:
-                self._port.peer_failed(self._namespace, error)
-                self._port.transmitted(self._namespace, outgoing.number, error)
-                return
-            self._port.transmitted(self._namespace, outgoing.number, None)
-            return
+        try:
+            await self._publish_once(frame.message)
+        except (UnavailableError, RemoteProtocolError) as error:
+            # It will be sent again, and what follows must not overtake it.
+            for refused in (frame, *self._lanes.drain(frame.message.topic.text)):
+                self._port.transmitted(self._namespace, refused.place, error)
+        except WaveMQError as error:
+            self._port.transmitted(self._namespace, frame.place, error)
+        else:
+            self._port.transmitted(self._namespace, frame.place, None)
 
     async def _publish_once(self, message: Message) -> None:
         """Offer the proof by reference, then in full if the other end does not know it."""
@@ -201,30 +193,32 @@ class UplinkSession:
 
     # --- subscriptions ----------------------------------------------------------------------
 
-    def open_subscription(self, request: SubscriptionRequest) -> None:
+    def open_subscription(self, queue: QueueId, request: SubscriptionRequest) -> None:
         """Follow a subscription; messages that are transmitted later wait for it a moment."""
-        key = (request.source, request.identifier)
-        if key in self._following:
-            self._following.pop(key).cancel()
+        previous = self._following.pop(queue, None)
+        if previous is not None:
+            previous.cancel()
         loop = asyncio.get_running_loop()
         confirmed: asyncio.Future[None] = loop.create_future()
         self._confirming.add(confirmed)
         confirmed.add_done_callback(self._confirming.discard)
         loop.call_later(CONFIRM_SECONDS_MAX, _settle, confirmed)
-        self._following[key] = self._group.create_task(self._follow(request, confirmed))
+        self._following[queue] = self._group.create_task(self._follow(queue, request, confirmed))
 
-    def close_subscription(self, source: Hash, identifier: str) -> None:
+    def close_subscription(self, queue: QueueId, request: SubscriptionRequest) -> None:
         """Stop following a subscription and have the other end forget it."""
-        following = self._following.pop((source, identifier), None)
-        if following is not None:
-            self._group.create_task(self._end_subscription(following, source, identifier))
+        following = self._following.pop(queue, None)
+        self._group.create_task(self._end_subscription(following, request))
 
     async def _end_subscription(
-        self, following: asyncio.Task[None], source: Hash, identifier: str
+        self, following: asyncio.Task[None] | None, request: SubscriptionRequest
     ) -> None:
-        following.cancel()
-        await asyncio.wait({following})
-        params = mqpb.PeerUnsubscribeParams(sourceEntity=source.to_bytes(), id=identifier)
+        if following is not None:
+            following.cancel()
+            await asyncio.wait({following})
+        params = mqpb.PeerUnsubscribeParams(
+            sourceEntity=request.source.to_bytes(), id=request.identifier
+        )
         try:
             raise_wire_error((await self._unsubscribe(params, timeout=self._answer_s)).error)
         except WaveMQError as error:
@@ -233,41 +227,33 @@ class UplinkSession:
         except grpc.aio.AioRpcError as failure:
             raise SessionEndedError(f"an unsubscribe failed: {_text(failure)}") from failure
 
-    async def _follow(self, request: SubscriptionRequest, confirmed: asyncio.Future[None]) -> None:
-        """Keep a stream open, beginning anew whenever it ends."""
-        backoff = Backoff(self._random)
-        while True:
-            try:
-                await self._follow_once(request, confirmed, backoff)
-            except WaveMQError as error:
-                _settle(confirmed)
-                self._port.peer_failed(self._namespace, error)
-            await asyncio.sleep(backoff.next_delay())
-
-    async def _follow_once(
-        self,
-        request: SubscriptionRequest,
-        confirmed: asyncio.Future[None],
-        backoff: Backoff,
+    async def _follow(
+        self, queue: QueueId, request: SubscriptionRequest, confirmed: asyncio.Future[None]
     ) -> None:
+        """Read a stream to its end, and say how it ended."""
         stream = self._subscribe(subscription_to_wire(request))
         proofs = ReceivedProofs()
+        error: WaveMQError | None = None
         try:
             await stream.initial_metadata()
             _settle(confirmed)
             while True:
                 response = await stream.read()
                 if not isinstance(response, mqpb.SubscriptionMessage):
-                    raise UpstreamError("the designated router ended the subscription's stream")
+                    break
                 raise_wire_error(response.error)
-                backoff.reset()
-                await self._receive(response.message, proofs)
+                await self._receive(queue, response.message, proofs)
+        except WaveMQError as refusal:
+            error = refusal
         except grpc.aio.AioRpcError as failure:
-            raise UpstreamError(f"the subscription's stream broke: {_text(failure)}") from failure
+            error = UpstreamError(f"the subscription's stream broke: {_text(failure)}")
         finally:
+            _settle(confirmed)
             stream.cancel()
+        del self._following[queue]
+        self._port.subscription_ended(queue, error)
 
-    async def _receive(self, wire: mqpb.Message, proofs: ReceivedProofs) -> None:
+    async def _receive(self, queue: QueueId, wire: mqpb.Message, proofs: ReceivedProofs) -> None:
         try:
             message = _restored(wire, proofs)
         except RemoteProtocolError:
@@ -277,7 +263,8 @@ class UplinkSession:
             self._port.peer_failed(self._namespace, error)
             return
         await self._room.acquire()
-        self._port.received(self._namespace, (Submission(message, self._make_room),))
+        submission = Submission(message, self._make_room, self._namespace.to_text())
+        self._port.received(queue, (submission,))
 
     def _make_room(self, error: WaveMQError | None) -> None:
         del error  # who refused it has counted it

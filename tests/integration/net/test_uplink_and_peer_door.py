@@ -34,10 +34,12 @@ from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.messages.topic import TopicFilter
 from wavemq.net.addresses import Address, bound_address, listen
 from wavemq.net.certificate import ServerCertificate, make_server_certificate
-from wavemq.net.link import dial_link
+from wavemq.net.link import LinkLimits, dial_link
 from wavemq.net.peer_server import serve_peers
-from wavemq.net.transport import Outgoing, Submission
+from wavemq.net.transport import Submission
 from wavemq.net.uplink import Uplink
+from wavemq.routing.effects import Delivery
+from wavemq.routing.records import Place, QueueId
 from wavemq.wave.hashes import Hash
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.convert import message_to_wire
@@ -57,6 +59,7 @@ SUBSCRIPTION = SubscriptionRequest(
     proof=b"subscription proof",
     signature=b"signature",
 )
+QUEUE = QueueId(9)
 QUERY = QueryRequest(
     source=SOURCE, namespace=NAMESPACE, topic_filter=TopicFilter("a/*"), proof=b"p", signature=b"s"
 )
@@ -75,6 +78,7 @@ class Site:
     connected: int = 0
     lost: int = 0
     results: list[tuple[int, WaveMQError | None]] = field(default_factory=list)
+    ended: list[tuple[int, WaveMQError | None]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     failures: list[WaveMQError] = field(default_factory=list)
     unanswered: list[Submission[Message]] = field(default_factory=list)
@@ -97,12 +101,15 @@ class Site:
         del namespace
         self.lost += 1
 
-    def transmitted(self, namespace: Hash, number: int, error: WaveMQError | None) -> None:
+    def transmitted(self, namespace: Hash, place: Place, error: WaveMQError | None) -> None:
         del namespace
-        self.results.append((number, error))
+        self.results.append((place, error))
 
-    def received(self, namespace: Hash, submissions: Sequence[Submission[Message]]) -> None:
-        del namespace
+    def subscription_ended(self, queue: QueueId, error: WaveMQError | None) -> None:
+        self.ended.append((queue, error))
+
+    def received(self, queue: QueueId, submissions: Sequence[Submission[Message]]) -> None:
+        assert queue == QUEUE
         for submission in submissions:
             self.messages.append(submission.request)
             if self.holds:
@@ -117,12 +124,16 @@ class Site:
 
 @contextlib.asynccontextmanager
 async def far_end(
-    certificate: ServerCertificate, port: ScriptedPort, address: Address | None = None
+    certificate: ServerCertificate,
+    port: ScriptedPort,
+    address: Address | None = None,
+    *,
+    limits: LinkLimits | None = None,
 ) -> AsyncIterator[Address]:
     listening = listen(address or Address("127.0.0.1", 0))
     try:
         async with serve_peers(
-            listening, port, certificate=certificate, claims={NAMESPACE: CLAIM}
+            listening, port, certificate=certificate, claims={NAMESPACE: CLAIM}, limits=limits
         ) as listener:
             serving = asyncio.ensure_future(listener.serve())
             try:
@@ -154,8 +165,8 @@ async def joined(
         yield uplink
 
 
-def outgoing(*messages: Message) -> list[Outgoing]:
-    return [Outgoing(number, one) for number, one in enumerate(messages)]
+def frames(*messages: Message) -> list[Delivery]:
+    return [Delivery(Place(number_of(one)), one) for one in messages]
 
 
 # --- messages up -------------------------------------------------------------------------------
@@ -167,7 +178,7 @@ async def test_messages_arrive_whole_and_in_order_per_topic(
     port, site = ScriptedPort(), Site()
     sent = [message(number, topic=f"a/{number % 3}") for number in range(60)]
     async with joined(certificate, port, site) as uplink:
-        uplink.transmit(outgoing(*sent))
+        uplink.transmit(frames(*sent))
         await until("all are answered", lambda: len(site.results) == 60)
     assert all(error is None for _, error in site.results)
     arrived = [one for one in port.published if isinstance(one, Message)]
@@ -180,9 +191,7 @@ async def test_messages_arrive_whole_and_in_order_per_topic(
 async def test_topics_do_not_wait_for_one_another(certificate: ServerCertificate) -> None:
     port, site = ScriptedPort(holds=True), Site()
     async with joined(certificate, port, site) as uplink:
-        uplink.transmit(
-            outgoing(message(0, topic="a"), message(1, topic="a"), message(2, topic="b"))
-        )
+        uplink.transmit(frames(message(0, topic="a"), message(1, topic="a"), message(2, topic="b")))
         await until("two arrive", lambda: len(port.published) == 2)
         assert {number_of(one) for one in port.published if isinstance(one, Message)} == {0, 2}
         port.release()
@@ -196,27 +205,33 @@ async def test_refused_message_is_reported_and_the_next_goes_on(
 ) -> None:
     port, site = ScriptedPort(refusal=ProofInvalidError("forged")), Site()
     async with joined(certificate, port, site) as uplink:
-        uplink.transmit(outgoing(message(0)))
+        uplink.transmit(frames(message(0)))
         await until("it is answered", lambda: len(site.results) == 1)
         port.refusal = None
-        uplink.transmit([Outgoing(1, message(1))])
+        uplink.transmit(frames(message(1)))
         await until("the next is answered", lambda: len(site.results) == 2)
     (_, error), (_, second) = site.results
     assert isinstance(error, ProofInvalidError)
     assert second is None
-    assert site.failures == [error]
 
 
-async def test_message_that_cannot_be_judged_now_is_sent_again(
+async def test_messages_behind_one_that_cannot_be_judged_now_are_not_sent(
     certificate: ServerCertificate,
 ) -> None:
-    port, site = ScriptedPort(refusal=StorageError("away")), Site()
+    port, site = ScriptedPort(refusal=StorageError("away"), holds=True), Site()
     async with joined(certificate, port, site) as uplink:
-        uplink.transmit(outgoing(message(0), message(1)))
-        await until("it was refused once", lambda: bool(site.failures))
-        port.refusal = None
-        await until("both are answered", lambda: len(site.results) == 2)
-    assert site.results == [(0, None), (1, None)]
+        uplink.transmit(frames(message(0), message(1), message(2, topic="other"), message(3)))
+        await until("two arrive", lambda: len(port.published) == 2)
+        port.release()
+        await until("all are answered", lambda: len(site.results) == 4)
+        assert len(port.published) == 2
+        assert all(isinstance(error, StorageError) for _, error in site.results)
+        same_topic = [place for place, _ in site.results if place != 2]
+        assert same_topic == [0, 1, 3]
+        port.refusal, port.holds = None, False
+        uplink.transmit(frames(message(0), message(1)))
+        await until("both are answered", lambda: len(site.results) == 6)
+    assert site.results[4:] == [(0, None), (1, None)]
 
 
 async def test_link_that_breaks_reports_nothing_as_sent(certificate: ServerCertificate) -> None:
@@ -225,7 +240,7 @@ async def test_link_that_breaks_reports_nothing_as_sent(certificate: ServerCerti
         near = near_end(address, site)
         uplink = await near.__aenter__()
         await until("the uplink is connected", lambda: uplink.is_connected)
-        uplink.transmit(outgoing(message(0)))
+        uplink.transmit(frames(message(0)))
         await until("it arrives", lambda: len(port.published) == 1)
     await until("the loss is noticed", lambda: site.lost == 1)
     assert site.results == []
@@ -235,30 +250,45 @@ async def test_link_that_breaks_reports_nothing_as_sent(certificate: ServerCerti
     await near.__aexit__(None, None, None)
 
 
-async def test_uplink_returns_with_its_subscriptions(certificate: ServerCertificate) -> None:
+async def test_uplink_returns_after_a_loss(certificate: ServerCertificate) -> None:
     site = Site()
     first, second = ScriptedPort(), ScriptedPort()
     async with contextlib.AsyncExitStack() as stack:
         async with far_end(certificate, first) as address:
             uplink = await stack.enter_async_context(near_end(address, site))
-            uplink.open_subscription(SUBSCRIPTION)
+            await until("the uplink is connected", lambda: site.connected == 1)
+            uplink.open_subscription(QUEUE, SUBSCRIPTION)
             await until("it is subscribed", lambda: len(first.subscribed) == 1)
         await until("the loss is noticed", lambda: site.lost == 1)
+        uplink.transmit(frames(message(0)))
+        uplink.open_subscription(QUEUE, SUBSCRIPTION)
+        uplink.close_subscription(QUEUE, SUBSCRIPTION)
         async with far_end(certificate, second, address):
-            await until("it is subscribed again", lambda: len(second.subscribed) == 1)
-            uplink.transmit(outgoing(message(0)))
-            await until("it is answered", lambda: site.results == [(0, None)])
-    assert site.connected == 2
+            await until("the uplink returns", lambda: site.connected == 2)
+            uplink.transmit(frames(message(1)))
+            await until("it is answered", lambda: site.results == [(1, None)])
+    assert second.subscribed == []
+    assert site.ended == []
 
 
 async def test_router_that_fails_the_check_gets_nothing(certificate: ServerCertificate) -> None:
     port, site = ScriptedPort(), Site(refusal=ProofInvalidError("not yours"))
     async with far_end(certificate, port) as address, near_end(address, site) as uplink:
-        uplink.open_subscription(SUBSCRIPTION)
         await until("two attempts failed", lambda: len(site.failures) == 2)
         assert not uplink.is_connected
     assert site.connected == site.lost == 0
     assert port.subscribed == []
+
+
+async def test_uplink_without_traffic_is_not_taken_for_a_handshake_that_stalls(
+    certificate: ServerCertificate,
+) -> None:
+    port, site = ScriptedPort(), Site()
+    limits = LinkLimits(handshake_s=0.5)
+    async with far_end(certificate, port, limits=limits) as address, near_end(address, site):
+        await until("the uplink is connected", lambda: site.connected == 1)
+        await asyncio.sleep(1.0)
+        assert (site.connected, site.lost) == (1, 0)
 
 
 # --- proof elision -----------------------------------------------------------------------------
@@ -363,11 +393,11 @@ async def test_uplink_sends_the_reference_first_and_the_proof_where_it_is_missin
         async with far_end(certificate, first) as address:
             uplink = await stack.enter_async_context(near_end(address, site))
             await until("the uplink is connected", lambda: site.connected == 1)
-            uplink.transmit(outgoing(message(0), message(1)))
+            uplink.transmit(frames(message(0), message(1)))
             await until("both are answered", lambda: len(site.results) == 2)
         async with far_end(certificate, second, address):
             await until("the uplink returns", lambda: site.connected == 2)
-            uplink.transmit([Outgoing(2, message(2))])
+            uplink.transmit(frames(message(2)))
             await until("it is answered", lambda: len(site.results) == 3)
     published = [*first.published, *second.published]
     assert published == [message(0), message(1), message(2)]
@@ -380,7 +410,7 @@ async def test_stream_holds_each_proof_once_and_the_uplink_restores_it(
     port, site = ScriptedPort(), Site()
     sent = [message(number, proof=bytes([number % 2]) * 900) for number in range(6)]
     async with joined(certificate, port, site) as uplink:
-        uplink.open_subscription(SUBSCRIPTION)
+        uplink.open_subscription(QUEUE, SUBSCRIPTION)
         await until("it is subscribed", lambda: len(port.subscribed) == 1)
         port.deliveries[0].queue.put_nowait(sent)
         await until("all arrive", lambda: len(site.messages) == 6)
@@ -419,8 +449,8 @@ async def test_message_waits_for_the_subscription_that_was_opened_before_it(
     port, site = ScriptedPort(subscribe_gate=asyncio.Event()), Site()
     assert port.subscribe_gate is not None
     async with joined(certificate, port, site) as uplink:
-        uplink.open_subscription(SUBSCRIPTION)
-        uplink.transmit(outgoing(message(0)))
+        uplink.open_subscription(QUEUE, SUBSCRIPTION)
+        uplink.transmit(frames(message(0)))
         await asyncio.sleep(0.2)
         assert port.published == []
         port.subscribe_gate.set()
@@ -433,22 +463,40 @@ async def test_messages_do_not_wait_for_a_router_that_never_confirms(
 ) -> None:
     port, site = ScriptedPort(subscribe_gate=asyncio.Event()), Site()
     async with joined(certificate, port, site) as uplink:
-        uplink.open_subscription(SUBSCRIPTION)
-        uplink.transmit(outgoing(message(0)))
+        uplink.open_subscription(QUEUE, SUBSCRIPTION)
+        uplink.transmit(frames(message(0)))
         await until("it is answered", lambda: len(site.results) == 1)
     assert port.log == ["publish"]
 
 
-async def test_subscription_is_opened_again_when_its_stream_ends(
+async def test_end_of_a_stream_is_reported_with_its_reason(
     certificate: ServerCertificate,
 ) -> None:
     port, site = ScriptedPort(), Site()
     async with joined(certificate, port, site) as uplink:
-        uplink.open_subscription(SUBSCRIPTION)
+        uplink.open_subscription(QUEUE, SUBSCRIPTION)
         await until("it is subscribed", lambda: len(port.subscribed) == 1)
         port.deliveries[0].queue.put_nowait(UnsubscribedError("ended"))
+        await until("its end is reported", lambda: len(site.ended) == 1)
+        ((queue, error),) = site.ended
+        assert queue == QUEUE
+        assert isinstance(error, UnsubscribedError)
+        uplink.open_subscription(QUEUE, SUBSCRIPTION)
         await until("it is subscribed again", lambda: len(port.subscribed) == 2)
-    assert [error.code for error in site.failures] == [Code.UNSUBSCRIBED]
+
+
+async def test_newer_stream_of_a_queue_replaces_the_older(
+    certificate: ServerCertificate,
+) -> None:
+    port, site = ScriptedPort(), Site()
+    async with joined(certificate, port, site) as uplink:
+        uplink.open_subscription(QUEUE, SUBSCRIPTION)
+        await until("it is subscribed", lambda: len(port.subscribed) == 1)
+        uplink.open_subscription(QUEUE, SUBSCRIPTION)
+        await until("it is subscribed again", lambda: len(port.subscribed) == 2)
+        await until("the older is closed", lambda: port.deliveries[0].is_closed)
+        assert not port.deliveries[1].is_closed
+        assert site.ended == []
 
 
 async def test_closed_subscription_is_ended_at_the_other_end(
@@ -456,9 +504,9 @@ async def test_closed_subscription_is_ended_at_the_other_end(
 ) -> None:
     port, site = ScriptedPort(), Site()
     async with joined(certificate, port, site) as uplink:
-        uplink.open_subscription(SUBSCRIPTION)
+        uplink.open_subscription(QUEUE, SUBSCRIPTION)
         await until("it is subscribed", lambda: len(port.subscribed) == 1)
-        uplink.close_subscription(SOURCE, "i")
+        uplink.close_subscription(QUEUE, SUBSCRIPTION)
         await until("it is ended", lambda: not port.deliveries[0].queue.empty())
         assert port.deliveries[0].is_closed
 
@@ -469,7 +517,8 @@ async def test_only_the_link_that_opened_a_subscription_can_end_it(
     port, site = ScriptedPort(), Site()
     params = mqpb.PeerUnsubscribeParams(sourceEntity=SOURCE.to_bytes(), id="i")
     async with far_end(certificate, port) as address, near_end(address, site) as uplink:
-        uplink.open_subscription(SUBSCRIPTION)
+        await until("the uplink is connected", lambda: site.connected == 1)
+        uplink.open_subscription(QUEUE, SUBSCRIPTION)
         await until("it is subscribed", lambda: len(port.subscribed) == 1)
         async with peer_at(address) as stranger:
             response = await stranger.unsubscribe(params, timeout=10)
@@ -482,7 +531,7 @@ async def test_stream_is_not_read_faster_than_the_router_takes(
 ) -> None:
     port, site = ScriptedPort(), Site(holds=True)
     async with joined(certificate, port, site) as uplink:
-        uplink.open_subscription(SUBSCRIPTION)
+        uplink.open_subscription(QUEUE, SUBSCRIPTION)
         await until("it is subscribed", lambda: len(port.subscribed) == 1)
         port.deliveries[0].queue.put_nowait([message(number) for number in range(1500)])
         await until("it is full", lambda: len(site.messages) == 1024)
@@ -519,7 +568,7 @@ async def test_malformed_message_of_a_stream_is_counted_and_skipped(
 ) -> None:
     port, site = ScriptedPort(), Site()
     async with joined(certificate, port, site) as uplink:
-        uplink.open_subscription(SUBSCRIPTION)
+        uplink.open_subscription(QUEUE, SUBSCRIPTION)
         await until("it is subscribed", lambda: len(port.subscribed) == 1)
         bad = replace(message(1), drops=(-1,))
         port.deliveries[0].queue.put_nowait([bad, message(2)])
