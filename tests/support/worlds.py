@@ -14,6 +14,15 @@ from tests.support.object_stores import LOCATION, MemoryObjectStore
 from wavemq.authz.engine import Engine, EngineConfig
 from wavemq.authz.perspective import Perspective
 from wavemq.clock import Instant, instant_from_seconds
+from wavemq.crypto.signing import SigningKey
+from wavemq.wave import der
+from wavemq.wave.attestation import (
+    ATTESTATION_KIND,
+    EPHEMERAL_SIGNATURE,
+    PLAINTEXT,
+    Attestation,
+    VerifierBody,
+)
 from wavemq.wave.attestation_create import (
     CreatedAttestation,
     NamespaceKeys,
@@ -23,9 +32,10 @@ from wavemq.wave.attestation_create import (
 from wavemq.wave.hashes import WAVE_PERMISSION_SET, WAVEMQ_PERMISSION_SET, Hash
 from wavemq.wave.keyring import EntitySecret
 from wavemq.wave.location import Location
-from wavemq.wave.policy import RTreePolicy, Statement
+from wavemq.wave.policy import Policy, RTreePolicy, Statement
 from wavemq.wave.proof import AttestationReference, ExplicitProof
 from wavemq.wave.revocation import attestation_revocation_blob, entity_revocation_blob
+from wavemq.wave.validity import Validity
 
 NOW = instant_from_seconds(1_800_000_000)
 DAY_S = 86_400
@@ -225,6 +235,49 @@ class World:
             paths=tuple(tuple(path) for path in ([range(len(grants))] if paths is None else paths)),
             entities=tuple(self[name].entity.wire for name in names),
         ).to_bytes()
+
+
+def forge(
+    attester: EntitySecret,
+    subject: EntitySecret,
+    policy: Policy,
+    *,
+    claimed_attester: Hash | None = None,
+    binder: EntitySecret | None = None,
+) -> CreatedAttestation:
+    """Return a plain attestation that `create_attestation` would refuse to make.
+
+    Args:
+        attester: who signs.
+        subject: who is granted to.
+        policy: anything at all.
+        claimed_attester: who the body says it is by.
+        binder: whose key signs the binding; the attester's if None.
+    """
+    ephemeral = SigningKey.generate()
+    binding = der.sequence(der.oid(*EPHEMERAL_SIGNATURE), der.octets(ephemeral.public))
+    body = VerifierBody(
+        attester=claimed_attester or attester.entity.hash,
+        attester_location=LOCATION,
+        validity=Validity(after(-DAY_S), after(365 * DAY_S)),
+        policy=policy,
+        binding=binding,
+        binding_kind=EPHEMERAL_SIGNATURE,
+        binding_key=ephemeral.public,
+        binding_signature=(binder or attester).signing_key.sign(binding),
+    )
+    tbs = der.sequence(
+        subject.entity.hash.to_der(),
+        LOCATION.to_der(),
+        der.sequence(),
+        der.sequence(),
+        der.external(PLAINTEXT, der.sequence(body.to_der(), der.sequence(), der.sequence())),
+    )
+    signature = der.sequence(der.octets(ephemeral.public), der.octets(ephemeral.sign(tbs)))
+    wire = der.external(
+        ATTESTATION_KIND, der.sequence(tbs, der.external(EPHEMERAL_SIGNATURE, signature))
+    )
+    return CreatedAttestation(Attestation.from_bytes(wire), b"", b"")
 
 
 def reference_to(created: CreatedAttestation) -> AttestationReference:

@@ -1,0 +1,135 @@
+"""How long authority takes: making grants, finding them, proving, verifying, the cached paths."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
+
+import structlog
+
+from bench.measurement import Measurement
+from tests.support.worlds import DAY_S, NOW, World, after
+from wavemq.authz.admission import Admission
+from wavemq.authz.publishing import Publishing
+from wavemq.messages.message import Message, PayloadObject
+from wavemq.messages.topic import Topic
+from wavemq.messages.verified import Verified
+
+PEOPLE = ("namespace", "one", "two", "three")
+MESSAGES = 500
+RESOURCE = "plant/*"
+TOPIC = "plant/line1/temperature"
+
+
+def measurements() -> list[Measurement]:
+    """Return the figures of one run; everything is in memory, storage included."""
+    errors_only = 40
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(errors_only))
+    try:
+        return asyncio.run(_measure())
+    finally:
+        structlog.reset_defaults()
+
+
+async def _median_ms(operation: Callable[[], Awaitable[object]], *, rounds: int) -> float:
+    times = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        await operation()
+        times.append((time.perf_counter() - started) * 1e3)
+    return statistics.median(times)
+
+
+async def _measure() -> list[Measurement]:
+    world = await World.create(*PEOPLE[1:])
+    chain = [
+        await world.grant(attester, subject, "publish", RESOURCE, indirections=3, is_encrypted=True)
+        for attester, subject in pairwise(PEOPLE)
+    ]
+    proof = world.proof(*chain)
+    return [
+        Measurement("attestation of 30 days, create", await _creation_ms(world, 30), "ms"),
+        Measurement("attestation of 3 years, create", await _creation_ms(world, 3 * 365), "ms"),
+        Measurement("graph of 3 hops, discover", await _discovery_ms(world), "ms"),
+        Measurement("proof of 3 hops, build", await _building_ms(world), "ms", note="graph known"),
+        Measurement("proof of 3 hops, verify first", await _first_ms(world, proof), "ms"),
+        *await _cached(world),
+    ]
+
+
+async def _creation_ms(world: World, days: int) -> float:
+    def create() -> Awaitable[object]:
+        return world.grant(
+            "namespace",
+            "one",
+            "publish",
+            RESOURCE,
+            not_after=after((days - 1) * DAY_S),
+            is_encrypted=True,
+            is_published=False,
+        )
+
+    return await _median_ms(create, rounds=5)
+
+
+async def _discovery_ms(world: World) -> float:
+    async def discover() -> None:
+        async with world.engine() as engine:
+            perspective = await engine.perspective(world["three"])
+            await engine.resync(perspective, now=NOW)
+
+    return await _median_ms(discover, rounds=5)
+
+
+async def _building_ms(world: World) -> float:
+    async with world.engine() as engine:
+        perspective = await world.perspective(engine, "three")
+        statements = world.policy("publish", TOPIC).statements
+
+        def build() -> Awaitable[object]:
+            return engine.prove(
+                perspective, namespace=world.hash("namespace"), statements=statements, now=NOW
+            )
+
+        return await _median_ms(build, rounds=20)
+
+
+async def _first_ms(world: World, proof: bytes) -> float:
+    async def verify() -> None:
+        async with world.engine() as engine:
+            await engine.verify(proof, now=NOW, required=world.policy("publish", TOPIC))
+
+    return await _median_ms(verify, rounds=10)
+
+
+async def _cached(world: World) -> list[Measurement]:
+    """Measure what happens to every message once proof and verdict are known."""
+    async with world.engine() as engine:
+        admission = Admission(engine)
+        publishing = Publishing(engine, admission, origin_router="bench")
+        perspective = await world.perspective(engine, "three")
+
+        async def form() -> Verified[Message]:
+            return await publishing.form_message(
+                perspective,
+                namespace=world.hash("namespace"),
+                topic=Topic(TOPIC),
+                payload=(PayloadObject("bytes", bytes(128)),),
+                now=NOW,
+            )
+
+        await form()
+        started = time.perf_counter()
+        formed = [(await form()).value for _ in range(MESSAGES)]
+        forming_s = time.perf_counter() - started
+        await admission.check_messages(formed, NOW)
+        started = time.perf_counter()
+        await admission.check_messages(formed, NOW)
+        checking_s = time.perf_counter() - started
+    return [
+        Measurement("message, form (proof known)", forming_s / MESSAGES * 1e6, "us"),
+        Measurement("message, check (verdict known)", checking_s / MESSAGES * 1e6, "us"),
+    ]
