@@ -125,6 +125,26 @@ group!(
     blst_p2_is_equal
 );
 
+/// Brings points to the form that encodes without an inversion, by one inversion in all.
+pub fn normalize(points: &mut [&mut G1]) {
+    let mut finite: Vec<&mut &mut G1> = points
+        .iter_mut()
+        .filter(|point| !point.is_infinity())
+        .collect();
+    if finite.is_empty() {
+        return;
+    }
+    let projective: Vec<blst_p1> = finite.iter().map(|point| point.0).collect();
+    let mut affine = vec![blst_p1_affine::default(); projective.len()];
+    let start: [*const blst_p1; 2] = [projective.as_ptr(), std::ptr::null()];
+    // SAFETY: a null pointer after the first says that the points are contiguous; both arrays have
+    // the length given; none is infinity.
+    unsafe { blst_p1s_to_affine(affine.as_mut_ptr(), start.as_ptr(), projective.len()) };
+    for (point, affine) in finite.iter_mut().zip(&affine) {
+        ***point = G1::from_affine(affine);
+    }
+}
+
 fn check_infinity(bytes: &[u8], expected_flags: u8) -> Result<(), PointError> {
     if bytes[0] == expected_flags && bytes[1..].iter().all(|&byte| byte == 0) {
         Ok(())

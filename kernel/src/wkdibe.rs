@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use crate::gt::{generator_power, Gt, Miller, GT_BYTES};
 use crate::multiples::Multiples;
-use crate::points::{PointError, Scalar, G1, G1_COMPRESSED, G2, G2_COMPRESSED};
+use crate::points::{normalize, PointError, Scalar, G1, G1_COMPRESSED, G2, G2_COMPRESSED};
 
 /// A fixed slot and its value in Zp.
 pub type Attribute = (usize, Scalar);
@@ -244,6 +244,7 @@ impl MasterKey {
             bsig: params.hsig.map(|hsig| hsig.mul(rho)),
             free,
         }
+        .normalized()
     }
 
     /// NonDelegableKeyGen: KeyGen with rho = 1.
@@ -330,6 +331,14 @@ impl SecretKey {
             .filter(|(slot, _)| !attributes.iter().any(|(fixed, _)| *fixed == *slot as usize))
     }
 
+    fn normalized(mut self) -> Self {
+        let mut points: Vec<&mut G1> = vec![&mut self.a0];
+        points.extend(self.bsig.as_mut());
+        points.extend(self.free.iter_mut().map(|(_, point)| point));
+        normalize(&mut points);
+        self
+    }
+
     /// QualifyKey with the given t; `attributes` must contain every slot fixed here.
     pub fn qualify(&self, params: &Params, attributes: &[Attribute], t: &Scalar) -> SecretKey {
         SecretKey {
@@ -345,6 +354,7 @@ impl SecretKey {
                 .map(|(slot, point)| (*slot, point.add(&params.h[*slot as usize].mul(t))))
                 .collect(),
         }
+        .normalized()
     }
 
     /// NonDelegableQualifyKey: QualifyKey with t = 0.
