@@ -69,7 +69,8 @@ $(VENV)/.stamp-lint: $(VENV)/.stamp-packages
 
 $(VENV)/.stamp-kernel: $(VENV)/.stamp-packages $(KERNEL_SOURCES)
 	@echo "Building the kernel (a minute the first time) ..."
-	@PIP_CONSTRAINT=constraints.txt VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --locked
+	@PIP_CONSTRAINT=constraints.txt VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --locked \
+		> $(VENV)/kernel.log 2>&1 || { cat $(VENV)/kernel.log; exit 1; }
 	@touch $@
 
 clean:
