@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar, final
 
 from wavemq.clock import Instant
+from wavemq.messages.message import Message
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -39,3 +40,8 @@ def restored_from_journal(value: T, granted_until: Instant) -> Verified[T]:
     program; what leaves the router is verified again where it arrives.
     """
     return Verified(value, granted_until)
+
+
+def with_arrival(message: Verified[Message], now: Instant) -> Verified[Message]:
+    """Return a message with one more timestamp; those are not part of what was verified."""
+    return Verified(message.value.arrived(now), message.granted_until)

@@ -52,14 +52,14 @@ QueueDefinition = ConsumerQueueDefinition | UplinkQueueDefinition
 class StoredEntry:
     """A message's place in a queue, and its size without the proof."""
 
-    sequence: Place
+    place: Place
     record: RecordId
     size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class StoredQueue:
-    """A queue as found on disk; entries ascend by sequence, `dropped_count` is over its life."""
+    """A queue as found on disk; entries ascend by place, `dropped_count` is over its life."""
 
     queue: QueueId
     definition: QueueDefinition

@@ -1,15 +1,63 @@
-"""The router's core: events in, effects out."""
+"""The router's core: events in, effects out.
+
+Owns the order in which the parts act on a call. Refuses to do I/O, to read a clock and to roll
+dice: a run is a function of its configuration, snapshot, events and instants. Fault model: doors
+report what strangers do, so no event makes it raise; what is stale or foreign is ignored or
+answered. An exception out of `handle` is our own broken invariant.
+
+Each call takes the timers that are due, then the events in order; then readers and uplinks get what
+they have room for; then reads and, unless one is in flight, the next write are ordered.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from wavemq.clock import Instant
 from wavemq.routing.config import RoutingConfig
+from wavemq.routing.core import (
+    Core,
+    JournalFlush,
+    JournalRetry,
+    QueueExpiry,
+    ReadRetry,
+    TimerKey,
+    UplinkPause,
+    UplinkSubscriptionRetry,
+)
 from wavemq.routing.effects import Effect
-from wavemq.routing.events import Event
-from wavemq.routing.records import Snapshot
+from wavemq.routing.events import (
+    ConsumerAttached,
+    ConsumerDetached,
+    DeliveryConfirmed,
+    DownlinkReceived,
+    Event,
+    FrameAccepted,
+    FrameRefused,
+    JournalFailed,
+    JournalWritten,
+    MessagePublished,
+    PeerMessagePublished,
+    PeerQueryRequested,
+    PeerSubscriptionRequested,
+    PeerUnsubscribeRequested,
+    QueryRequested,
+    RecordsRead,
+    RecordsUnread,
+    SubscriptionRequested,
+    TimerFired,
+    UplinkConnected,
+    UplinkDisconnected,
+    UplinkSubscriptionEnded,
+)
+from wavemq.routing.intake import Intake
+from wavemq.routing.journaling import Journaling
+from wavemq.routing.ledger import Ledger
+from wavemq.routing.records import ConsumerQueueDefinition, Snapshot, UplinkQueueDefinition
 from wavemq.routing.statistics import RouterStatistics
+from wavemq.routing.subscribing import Subscribing
+from wavemq.routing.uplinks import Uplinks
 
 
 class Router:
@@ -18,18 +66,160 @@ class Router:
     Args:
         config: how to behave.
         snapshot: what the journal holds.
+        now: the present, at which the clocks of restored queues begin.
     """
 
-    def __init__(self, config: RoutingConfig, snapshot: Snapshot) -> None: ...
+    def __init__(self, config: RoutingConfig, snapshot: Snapshot, now: Instant) -> None:
+        self._core = core = Core(
+            config,
+            Ledger(snapshot, resident_bytes_max=config.resident_bytes_max),
+            now=now,
+        )
+        core.counts.corrupt = snapshot.corrupt_count
+        stored_uplinks = [
+            (stored.definition, stored)
+            for stored in snapshot.queues
+            if isinstance(stored.definition, UplinkQueueDefinition)
+        ]
+        self._uplinks = Uplinks(core, stored_uplinks)
+        self._intake = Intake(core, self._uplinks)
+        self._subscribing = Subscribing(core, self._uplinks)
+        self._journaling = Journaling(core, self._intake, self._subscribing, self._uplinks)
+        for stored in snapshot.queues:
+            if isinstance(stored.definition, ConsumerQueueDefinition):
+                self._subscribing.restore(stored.definition, stored)
 
     def handle(self, events: Sequence[Event], now: Instant) -> list[Effect]:
-        """Take what happened and return what to do; never raises on what comes from outside."""
-        ...
+        """Take what happened and return what to do, in order.
+
+        Args:
+            events: in the order in which they happened.
+            now: the present.
+        """
+        core = self._core
+        core.now = now
+        for key in core.timers.pop_due(now):
+            self._take_timer(key)
+        for event in events:
+            self._take(event)
+        self._send()
+        self._journaling.order_reads()
+        self._journaling.order_write()
+        effects, core.effects = core.effects, []
+        return effects
 
     def next_deadline(self) -> Instant | None:
         """Return when to report `TimerFired` at the latest; None: never."""
-        ...
+        return self._core.timers.next_instant()
 
     def statistics(self) -> RouterStatistics:
         """Return the counts, without waiting."""
-        ...
+        core, counts = self._core, self._core.counts
+        queues = [one.queue for one in core.subscriptions.all()] + self._uplinks.queues()
+        return RouterStatistics(
+            published_count=counts.published,
+            enqueued_count=counts.enqueued,
+            upstream_count=counts.upstream,
+            downstream_count=counts.downstream,
+            duplicate_count=counts.duplicates,
+            peer_error_count=counts.peer_errors,
+            persisted_count=counts.persisted,
+            query_count=counts.queries,
+            dropped_count=counts.dropped,
+            expired_count=counts.expired,
+            refused_count=counts.refused,
+            corrupt_count=counts.corrupt,
+            withdrawn_count=counts.withdrawn,
+            delivered_count=counts.delivered,
+            transmitted_count=counts.transmitted,
+            journal_failure_count=counts.journal_failures,
+            subscriptions=len(core.subscriptions),
+            consumers=core.subscriptions.consumer_count,
+            uplinks_configured=self._uplinks.count,
+            uplinks_connected=self._uplinks.connected_count,
+            queues=len(queues),
+            queued_messages=sum(map(len, queues)),
+            queued_bytes=sum(queue.size_bytes for queue in queues),
+            records=core.ledger.record_count,
+            durable_records=core.ledger.durable_count,
+            resident_bytes=core.ledger.resident_bytes,
+        )
+
+    def _take(self, event: Event) -> None:
+        """Hand an event to the part that it concerns."""
+        match event:
+            case MessagePublished():
+                self._intake.published(event)
+            case DeliveryConfirmed():
+                self._subscribing.confirmed(event)
+            case JournalWritten():
+                self._journaling.written(event)
+            case PeerMessagePublished():
+                self._intake.peer_published(event)
+            case DownlinkReceived():
+                self._intake.downlink_received(event)
+            case FrameAccepted():
+                self._uplinks.frame_accepted(event)
+            case FrameRefused():
+                self._uplinks.frame_refused(event)
+            case SubscriptionRequested():
+                self._subscribing.requested(event)
+            case PeerSubscriptionRequested():
+                self._subscribing.peer_requested(event)
+            case PeerUnsubscribeRequested():
+                self._subscribing.peer_unsubscribe_requested(event)
+            case QueryRequested():
+                self._intake.query_requested(event)
+            case PeerQueryRequested():
+                self._intake.peer_query_requested(event)
+            case ConsumerAttached():
+                self._subscribing.attached(event)
+            case ConsumerDetached():
+                self._subscribing.detached(event)
+            case UplinkConnected():
+                self._uplinks.connected(event)
+            case UplinkDisconnected():
+                self._uplinks.disconnected(event)
+            case UplinkSubscriptionEnded():
+                self._uplinks.subscription_ended(event)
+            case JournalFailed():
+                self._journaling.failed(event)
+            case RecordsRead():
+                self._journaling.read(event)
+            case RecordsUnread():
+                self._journaling.unread(event)
+            case TimerFired():
+                pass  # what is due is taken at every call
+            case _:
+                assert_never(event)
+
+    def _take_timer(self, key: TimerKey) -> None:
+        """Do what is due."""
+        match key:
+            case QueueExpiry():
+                self._subscribing.expiry_due(key)
+            case UplinkPause():
+                self._uplinks.pause_ended(key)
+            case UplinkSubscriptionRetry():
+                self._uplinks.retry_due(key)
+            case JournalFlush():
+                self._journaling.flush_due()
+            case JournalRetry():
+                self._journaling.retry_due()
+            case ReadRetry():
+                self._journaling.read_retry_due()
+            case _:
+                assert_never(key)
+
+    def _send(self) -> None:
+        """Give readers and uplinks what they have room for."""
+        core = self._core
+        ready, core.ready = core.ready, {}
+        for queue_id in ready:
+            subscription = core.subscriptions.with_queue(queue_id)
+            if subscription is not None:
+                self._subscribing.serve(subscription)
+                continue
+            uplink = self._uplinks.with_queue(queue_id)
+            if uplink is not None:
+                self._uplinks.send(uplink)

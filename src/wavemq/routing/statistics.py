@@ -18,6 +18,7 @@ class RouterStatistics:
         enqueued_count: references put into queues, one per queue and message.
         upstream_count: messages taken from site routers.
         downstream_count: messages taken from designated routers.
+        duplicate_count: messages that came again and were recognised.
         peer_error_count: frames and uplink subscriptions that designated routers refused.
         persisted_count: messages retained.
         query_count: queries answered from here.
@@ -26,6 +27,8 @@ class RouterStatistics:
         expired_count: those among them that went with their queue.
         refused_count: those among them that a designated router refused.
         corrupt_count: those that could not be read back, and queues set aside at the start.
+        withdrawn_count: references taken back since the disk did not take them; their publishers
+            were told so.
         delivered_count: messages that readers' streams took.
         transmitted_count: messages that designated routers took.
         journal_failure_count: writes that failed.
@@ -45,6 +48,7 @@ class RouterStatistics:
     enqueued_count: int
     upstream_count: int
     downstream_count: int
+    duplicate_count: int
     peer_error_count: int
     persisted_count: int
     query_count: int
@@ -52,6 +56,7 @@ class RouterStatistics:
     expired_count: int
     refused_count: int
     corrupt_count: int
+    withdrawn_count: int
     delivered_count: int
     transmitted_count: int
     journal_failure_count: int

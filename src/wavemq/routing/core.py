@@ -1,0 +1,148 @@
+"""What the parts of a core share: its state, its clock for this call, and its orders.
+
+Owns the single place where all mutable state hangs together. Refuses to decide anything. Fault
+model: none; only `Router.handle` sets it in motion, in one thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from wavemq.clock import Instant
+from wavemq.errors import UnsubscribedError, WaveMQError
+from wavemq.routing.config import RoutingConfig
+from wavemq.routing.draft import PublishWaiter, Waiter
+from wavemq.routing.effects import AcceptSubscription, Effect, Reply
+from wavemq.routing.events import RequestId
+from wavemq.routing.ledger import Ledger
+from wavemq.routing.records import QueueId
+from wavemq.routing.subscriptions import Subscription, Subscriptions
+from wavemq.routing.timers import Timers
+from wavemq.wave.hashes import Hash
+
+NO_DESIGNATED_ROUTER: Final = "no configured DR for this namespace"
+DISK_FAILS: Final = "the router's disk does not take messages now"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueExpiry:
+    """A subscription may have ended."""
+
+    queue: QueueId
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkPause:
+    """Frames that the designated router could not take now are due again."""
+
+    namespace: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkSubscriptionRetry:
+    """A subscription's stream is to be opened again."""
+
+    queue: QueueId
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFlush:
+    """Traces of what was delivered are to be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRetry:
+    """The disk is to be tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRetry:
+    """Messages are to be read back again."""
+
+
+TimerKey = (
+    QueueExpiry | UplinkPause | UplinkSubscriptionRetry | JournalFlush | JournalRetry | ReadRetry
+)
+
+
+@dataclass(slots=True)
+class Counts:
+    """Counts that only grow; see `RouterStatistics`."""
+
+    published: int = 0
+    enqueued: int = 0
+    upstream: int = 0
+    downstream: int = 0
+    duplicates: int = 0
+    peer_errors: int = 0
+    persisted: int = 0
+    queries: int = 0
+    dropped: int = 0
+    expired: int = 0
+    refused: int = 0
+    corrupt: int = 0
+    withdrawn: int = 0
+    delivered: int = 0
+    transmitted: int = 0
+    journal_failures: int = 0
+
+
+@dataclass(slots=True)
+class Core:
+    """State and orders.
+
+    Attributes:
+        config: how to behave.
+        ledger: messages, and what the journal does not know yet.
+        subscriptions: who wants what.
+        timers: what is due when.
+        now: the present, as told in this call.
+        effects: orders of this call.
+        ready: queues that may have something to send, in the order in which that came about.
+        stalled: queues that wait until messages are read back.
+        is_disk_failing: whether the last write failed.
+        counts: for `statistics`.
+    """
+
+    config: RoutingConfig
+    ledger: Ledger
+    now: Instant
+    subscriptions: Subscriptions = field(default_factory=Subscriptions)
+    timers: Timers[TimerKey] = field(default_factory=Timers)
+    effects: list[Effect] = field(default_factory=list)
+    ready: dict[QueueId, None] = field(default_factory=dict)
+    stalled: dict[QueueId, None] = field(default_factory=dict)
+    is_disk_failing: bool = False
+    counts: Counts = field(default_factory=Counts)
+
+    def order(self, effect: Effect) -> None:
+        """Order something."""
+        self.effects.append(effect)
+
+    def reply_when_durable(self, waiter: Waiter) -> None:
+        """Answer a request as soon as all changes so far are on disk."""
+        if not self.ledger.wait(waiter):
+            self.reply_done(waiter)
+
+    def reply_done(self, waiter: Waiter) -> None:
+        """Answer a request: done."""
+        if isinstance(waiter, PublishWaiter):
+            self.order(Reply(waiter.request, None))
+        elif self.subscriptions.with_queue(waiter.queue) is not None:
+            self.order(AcceptSubscription(waiter.request, waiter.queue))
+        else:
+            self.refuse(waiter.request, UnsubscribedError("the subscription has ended"))
+
+    def refuse(self, request: RequestId, error: WaveMQError) -> None:
+        """Answer a request: not done."""
+        self.order(Reply(request, error))
+
+    def watch_expiry(self, subscription: Subscription) -> None:
+        """Make sure that a subscription is looked at when it may end, and not much later."""
+        key = QueueExpiry(subscription.queue_id)
+        known = self.timers.instant_of(key)
+        deadline = subscription.deadline()
+        # A deadline that moved away is found when the old one comes: cheaper than at each message.
+        if known is None or deadline < known:
+            self.timers.set(key, deadline)

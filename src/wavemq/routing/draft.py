@@ -1,0 +1,139 @@
+"""Changes that are not on disk yet.
+
+Owns what the next write to the journal will hold, and who waits for it. Refuses to know when it is
+written. Fault model: a write may fail; its changes are then merged with those made meanwhile. What
+came and went between two writes never reaches the disk. After a failed write nobody knows for sure
+what is there, so from then on what went is removed even if it should never have been written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from wavemq.messages.message import Message
+from wavemq.messages.topic import Topic
+from wavemq.messages.verified import Verified
+from wavemq.routing.events import RequestId
+from wavemq.routing.records import (
+    JournalChanges,
+    Place,
+    QueueDefinition,
+    QueueId,
+    RecordId,
+    StoredEntry,
+)
+from wavemq.wave.hashes import Hash
+
+
+@dataclass(frozen=True, slots=True)
+class PublishWaiter:
+    """A publish (or an end of a subscription) that is answered when it is durable.
+
+    Attributes:
+        request: to answer.
+        places: where it was put.
+        fingerprint: by which a repetition is recognised; empty: not at all.
+    """
+
+    request: RequestId
+    places: tuple[tuple[QueueId, Place], ...]
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionWaiter:
+    """A subscription that is answered when its queue is durable."""
+
+    request: RequestId
+    queue: QueueId
+    is_new: bool
+
+
+Waiter = PublishWaiter | SubscriptionWaiter
+
+
+@dataclass(slots=True)
+class Draft:
+    """Changes in the making; the attributes are those of `JournalChanges`."""
+
+    queues: dict[QueueId, QueueDefinition] = field(default_factory=dict)
+    dropped_counts: dict[QueueId, int] = field(default_factory=dict)
+    records: dict[RecordId, Verified[Message]] = field(default_factory=dict)
+    entries: dict[tuple[QueueId, Place], StoredEntry] = field(default_factory=dict)
+    retained: dict[tuple[Hash, Topic], Verified[Message]] = field(default_factory=dict)
+    removed_entries: dict[tuple[QueueId, Place], None] = field(default_factory=dict)
+    removed_queues: dict[QueueId, None] = field(default_factory=dict)
+    removed_records: dict[RecordId, None] = field(default_factory=dict)
+    waiters: list[Waiter] = field(default_factory=list)
+    is_after_failure: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (
+            self.queues
+            or self.dropped_counts
+            or self.records
+            or self.entries
+            or self.retained
+            or self.removed_entries
+            or self.removed_queues
+            or self.removed_records
+        )
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it holds more than the traces of what was delivered."""
+        return bool(
+            self.waiters or self.records or self.queues or self.retained or self.removed_queues
+        )
+
+    def remove_entry(self, queue: QueueId, place: Place) -> None:
+        """Empty a place."""
+        was_here = self.entries.pop((queue, place), None) is not None
+        if not was_here or self.is_after_failure:
+            self.removed_entries[queue, place] = None
+
+    def remove_record(self, record: RecordId) -> None:
+        """Forget a message."""
+        was_here = self.records.pop(record, None) is not None
+        if not was_here or self.is_after_failure:
+            self.removed_records[record] = None
+
+    def remove_queue(self, queue: QueueId, *, is_written: bool) -> None:
+        """Remove a queue with all its entries; `is_written`: it may be on disk."""
+        self.queues.pop(queue, None)
+        self.dropped_counts.pop(queue, None)
+        for one in [key for key in self.entries if key[0] == queue]:
+            del self.entries[one]
+        if is_written or self.is_after_failure:
+            self.removed_queues[queue] = None
+
+    def absorb(self, later: Draft) -> None:
+        """Add changes that were made after these, when these could not be written."""
+        self.is_after_failure = True
+        self.queues.update(later.queues)
+        self.dropped_counts.update(later.dropped_counts)
+        self.records.update(later.records)
+        self.entries.update(later.entries)
+        self.retained.update(later.retained)
+        for queue, place in later.removed_entries:
+            self.remove_entry(queue, place)
+        for queue in later.removed_queues:
+            self.remove_queue(queue, is_written=True)
+        for record in later.removed_records:
+            self.remove_record(record)
+        self.waiters += later.waiters
+
+    def changes(self) -> JournalChanges:
+        """Return what is to be written; the draft must not change any more."""
+        return JournalChanges(
+            queues=self.queues,
+            dropped_counts=self.dropped_counts,
+            records=self.records,
+            entries=self.entries,
+            retained=self.retained,
+            removed_entries=tuple(self.removed_entries),
+            removed_queues=tuple(self.removed_queues),
+            removed_records=tuple(self.removed_records),
+        )

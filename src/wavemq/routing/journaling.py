@@ -1,0 +1,163 @@
+"""The core's side of the disk: when to write, whom to answer, what a failure means.
+
+Owns the moments of writes and the fate of what could not be written. Refuses to know files. Fault
+model: the disk may be full or broken, for seconds or for good. Then publishers are refused at once
+instead of waiting; what came from designated routers, who were not promised anything, stays in
+memory within the queues' limits; delivery goes on; and the disk is tried again in intervals.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from wavemq.clock import NANOSECONDS_PER_MILLISECOND, NANOSECONDS_PER_SECOND, Instant
+from wavemq.errors import QueueError, SubscriptionFailedError, WaveMQError
+from wavemq.routing.core import Core, JournalFlush, JournalRetry, ReadRetry
+from wavemq.routing.draft import PublishWaiter, SubscriptionWaiter
+from wavemq.routing.effects import ReadRecords, WriteJournal
+from wavemq.routing.events import JournalFailed, JournalWritten, RecordsRead, RecordsUnread
+from wavemq.routing.intake import Intake
+from wavemq.routing.queue import MessageQueue
+from wavemq.routing.records import Place, QueueId
+from wavemq.routing.subscribing import Subscribing
+from wavemq.routing.uplinks import Uplinks
+
+FLUSH_MILLISECONDS: Final = 50
+"""How long traces of what was delivered may wait for company; losing them repeats a delivery."""
+RETRY_SECONDS: Final = 1.0
+"""Between attempts on a failing disk, to write or to read."""
+
+
+class Journaling:
+    """Orders writes and reads, and answers when they are done.
+
+    Args:
+        core: shared state.
+        intake: told which messages may come again.
+        subscribing: told which subscriptions could not be kept.
+        uplinks: whose queues are written too.
+    """
+
+    def __init__(
+        self, core: Core, intake: Intake, subscribing: Subscribing, uplinks: Uplinks
+    ) -> None:
+        self._core = core
+        self._intake = intake
+        self._subscribing = subscribing
+        self._uplinks = uplinks
+
+    # --- writes -----------------------------------------------------------------------------
+
+    def order_write(self) -> None:
+        """Order the next write if there is one to be made now."""
+        core, ledger = self._core, self._core.ledger
+        if ledger.is_writing or core.is_disk_failing:
+            return
+        draft = ledger.draft
+        if draft.is_empty:
+            for waiter in draft.waiters:  # what they waited for came and went
+                core.reply_done(waiter)
+            draft.waiters.clear()
+        elif draft.is_urgent:
+            core.timers.cancel(JournalFlush())
+            core.order(WriteJournal(*ledger.begin_write()))
+        elif core.timers.instant_of(JournalFlush()) is None:
+            delay = FLUSH_MILLISECONDS * NANOSECONDS_PER_MILLISECOND
+            core.timers.set(JournalFlush(), Instant(core.now + delay))
+
+    def flush_due(self) -> None:
+        """Write what has waited for company."""
+        core = self._core
+        if not (core.ledger.is_writing or core.is_disk_failing or core.ledger.draft.is_empty):
+            core.order(WriteJournal(*core.ledger.begin_write()))
+
+    def retry_due(self) -> None:
+        """Try the disk again."""
+        core = self._core
+        core.is_disk_failing = False
+        self.flush_due()
+
+    def written(self, event: JournalWritten) -> None:
+        """Answer those who waited."""
+        for waiter in self._core.ledger.finish_write(event.batch):
+            self._core.reply_done(waiter)
+
+    def failed(self, event: JournalFailed) -> None:
+        """Refuse those who waited, take their messages back, and try again later."""
+        core = self._core
+        waiters = core.ledger.fail_write(event.batch)
+        if waiters is None:
+            return
+        core.counts.journal_failures += 1
+        core.is_disk_failing = True
+        delay = round(RETRY_SECONDS * NANOSECONDS_PER_SECOND)
+        core.timers.set(JournalRetry(), Instant(core.now + delay))
+        late, core.ledger.draft.waiters = core.ledger.draft.waiters, []
+        self._withdraw([one for one in (*waiters, *late) if isinstance(one, PublishWaiter)])
+        for waiter in (*waiters, *late):
+            if isinstance(waiter, PublishWaiter):
+                error = QueueError("the message could not be kept", cause=event.error)
+                core.refuse(waiter.request, error)
+            else:
+                self._refuse_subscription(waiter, event.error)
+
+    def _refuse_subscription(self, waiter: SubscriptionWaiter, cause: WaveMQError) -> None:
+        core = self._core
+        error = SubscriptionFailedError("the subscription could not be kept", cause=cause)
+        subscription = core.subscriptions.with_queue(waiter.queue)
+        if waiter.is_new and subscription is not None:
+            self._subscribing.end(subscription, error)
+        core.refuse(waiter.request, error)
+
+    def _withdraw(self, waiters: list[PublishWaiter]) -> None:
+        """Take messages out of queues again, but for those being sent."""
+        core = self._core
+        places: dict[QueueId, set[Place]] = {}
+        for waiter in waiters:
+            if waiter.fingerprint:
+                self._intake.forget(waiter.fingerprint)
+            for queue_id, place in waiter.places:
+                places.setdefault(queue_id, set()).add(place)
+        for queue_id, wanted in places.items():
+            queue = self._queue(queue_id)
+            if queue is not None:
+                withdrawn = queue.withdraw(wanted)
+                core.counts.withdrawn += len(withdrawn)
+                core.ledger.release(queue_id, withdrawn)
+
+    def _queue(self, queue_id: QueueId) -> MessageQueue | None:
+        subscription = self._core.subscriptions.with_queue(queue_id)
+        if subscription is not None:
+            return subscription.queue
+        uplink = self._uplinks.with_queue(queue_id)
+        return None if uplink is None else uplink.queue
+
+    # --- reads ------------------------------------------------------------------------------
+
+    def order_reads(self) -> None:
+        """Order the reads that queues asked for."""
+        wanted = self._core.ledger.take_wanted()
+        if wanted:
+            self._core.order(ReadRecords(wanted))
+
+    def read(self, event: RecordsRead) -> None:
+        """Go on with the queues that waited."""
+        for record, message in event.messages:
+            self._core.ledger.arrive(record, message)
+        self._wake()
+
+    def unread(self, event: RecordsUnread) -> None:
+        """Ask again later."""
+        core = self._core
+        core.ledger.give_up(event.records)
+        delay = round(RETRY_SECONDS * NANOSECONDS_PER_SECOND)
+        core.timers.set(ReadRetry(), Instant(core.now + delay))
+
+    def read_retry_due(self) -> None:
+        """Ask again."""
+        self._wake()
+
+    def _wake(self) -> None:
+        core = self._core
+        core.ready.update(core.stalled)
+        core.stalled.clear()

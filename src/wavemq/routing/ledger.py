@@ -1,0 +1,323 @@
+"""Every message that some queue holds, once; and what of it the journal does not know yet.
+
+Owns the count of references to each message, which messages are in memory, and the sequence of
+writes: one at a time, and what happens meanwhile goes into the next. Refuses to know readers,
+filters and links. Fault model: a write may fail, and what must be kept is then kept in memory and
+written later; a message may turn out to be unreadable on disk, which is the loss of that one.
+
+Memory holds the messages that are not on disk yet, those being sent, and of the rest as many as the
+budget allows. Those came first, so they are needed first; later ones are read back in their turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from wavemq.limits import MIB
+from wavemq.messages.message import Message
+from wavemq.messages.topic import Topic
+from wavemq.messages.verified import Verified
+from wavemq.routing.draft import Draft, Waiter
+from wavemq.routing.events import BatchId
+from wavemq.routing.queue import MessageQueue
+from wavemq.routing.records import (
+    JournalChanges,
+    Place,
+    QueueDefinition,
+    QueueId,
+    RecordId,
+    Snapshot,
+    StoredEntry,
+)
+from wavemq.wave.hashes import Hash
+
+READ_COUNT_MAX: Final = 256
+"""Messages read back at a time for one queue."""
+READ_BYTES_MAX: Final = MIB
+"""Bytes of them; one message may exceed it."""
+
+
+class _Held:
+    """A message that some queue holds; `message` is None while it is on disk only."""
+
+    __slots__ = (
+        "is_corrupt",
+        "is_durable",
+        "is_loading",
+        "message",
+        "pins",
+        "references",
+        "size_bytes",
+    )
+
+    def __init__(self, message: Verified[Message] | None, size_bytes: int) -> None:
+        self.message = message
+        self.size_bytes = size_bytes
+        self.references = 0
+        self.pins = 0
+        self.is_durable = message is None
+        self.is_loading = False
+        self.is_corrupt = False
+
+
+class Ledger:
+    """Keeps queues, messages and the journal in step.
+
+    Args:
+        snapshot: what the journal holds.
+        resident_bytes_max: budget of memory for messages that need not be there.
+    """
+
+    def __init__(self, snapshot: Snapshot, *, resident_bytes_max: int) -> None:
+        self._resident_bytes_max = resident_bytes_max
+        self._held: dict[RecordId, _Held] = {}
+        self._resident_bytes = 0
+        self._durable_count = 0
+        self._next_record = snapshot.next_record
+        self._next_queue = snapshot.next_queue
+        self._draft = Draft()
+        self._writing: Draft | None = None
+        self._batch = BatchId(0)
+        self._wanted: list[RecordId] = []
+        self._unwritten_queues: set[QueueId] = set()
+        for stored in snapshot.queues:
+            for entry in stored.entries:
+                held = self._held.get(entry.record)
+                if held is None:
+                    held = self._held[entry.record] = _Held(None, entry.size_bytes)
+                    self._durable_count += 1
+                held.references += 1
+
+    # --- sums -------------------------------------------------------------------------------
+
+    @property
+    def record_count(self) -> int:
+        """Messages held."""
+        return len(self._held)
+
+    @property
+    def durable_count(self) -> int:
+        """Messages held that are on disk."""
+        return self._durable_count
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of the messages in memory."""
+        return self._resident_bytes
+
+    # --- queues -----------------------------------------------------------------------------
+
+    def create_queue(self, definition: QueueDefinition) -> QueueId:
+        """Return the id of a new queue."""
+        queue = self._next_queue
+        self._next_queue = QueueId(queue + 1)
+        self._draft.queues[queue] = definition
+        self._unwritten_queues.add(queue)
+        return queue
+
+    def redefine_queue(self, queue: QueueId, definition: QueueDefinition) -> None:
+        """Replace the definition of a queue."""
+        self._draft.queues[queue] = definition
+
+    def remove_queue(self, queue_id: QueueId, queue: MessageQueue) -> int:
+        """Remove a queue and all that only it holds; return how many references it held."""
+        is_being_written = self._writing is not None and queue_id in self._writing.queues
+        is_written = is_being_written or queue_id not in self._unwritten_queues
+        self._draft.remove_queue(queue_id, is_written=is_written)
+        self._unwritten_queues.discard(queue_id)
+        for entry in queue.in_flight():
+            self.unpin(entry.record)
+        removed = queue.clear()
+        for entry in removed:
+            self._forget(entry.record)
+        return len(removed)
+
+    # --- messages in ------------------------------------------------------------------------
+
+    def keep(self, message: Verified[Message]) -> tuple[RecordId, int]:
+        """Take a message that is about to be put into queues; return its id and its size.
+
+        It stays until `settle`, also if a queue drops it at once.
+        """
+        record = self._next_record
+        self._next_record = RecordId(record + 1)
+        size_bytes = message.value.size_bytes
+        held = self._held[record] = _Held(message, size_bytes)
+        held.references = 1
+        self._resident_bytes += size_bytes
+        self._draft.records[record] = message
+        return record, size_bytes
+
+    def settle(self, record: RecordId) -> None:
+        """Note that a message has been put into all queues that it is for."""
+        self._forget(record)
+
+    def append(
+        self, queue_id: QueueId, queue: MessageQueue, record: RecordId, size_bytes: int
+    ) -> tuple[Place, int]:
+        """Put a message at the end of a queue; return its place and how many were dropped."""
+        entry, dropped = queue.append(record, size_bytes)
+        self._held[record].references += 1
+        self._draft.entries[queue_id, entry.place] = entry
+        if dropped:
+            self.drop(queue_id, queue, dropped)
+        return entry.place, len(dropped)
+
+    def retain(self, namespace: Hash, topic: Topic, message: Verified[Message]) -> None:
+        """Make a message the retained one of its topic."""
+        self._draft.retained[namespace, topic] = message
+
+    # --- messages out -----------------------------------------------------------------------
+
+    def drop(self, queue_id: QueueId, queue: MessageQueue, dropped: Iterable[StoredEntry]) -> None:
+        """Note that a queue dropped messages."""
+        self.note_dropped(queue_id, queue)
+        self.release(queue_id, dropped)
+
+    def note_dropped(self, queue_id: QueueId, queue: MessageQueue) -> None:
+        """Note how many messages a queue has dropped."""
+        self._draft.dropped_counts[queue_id] = queue.dropped_count
+
+    def release(self, queue_id: QueueId, entries: Iterable[StoredEntry]) -> None:
+        """Note that messages left a queue."""
+        for entry in entries:
+            self._draft.remove_entry(queue_id, entry.place)
+            self._forget(entry.record)
+
+    def _forget(self, record: RecordId) -> None:
+        """Take one reference from a message; the last takes the message along."""
+        held = self._held[record]
+        held.references -= 1
+        if held.references > 0:
+            return
+        self._evict(held)
+        if held.is_durable:
+            self._durable_count -= 1
+        del self._held[record]
+        self._draft.remove_record(record)
+
+    # --- memory -----------------------------------------------------------------------------
+
+    def is_corrupt(self, record: RecordId) -> bool:
+        """Return whether a message turned out to be unreadable."""
+        return self._held[record].is_corrupt
+
+    def message(self, record: RecordId) -> Verified[Message] | None:
+        """Return a message; None: it is on disk only."""
+        return self._held[record].message
+
+    def pin(self, record: RecordId) -> None:
+        """Keep a message in memory while it is being sent."""
+        self._held[record].pins += 1
+
+    def unpin(self, record: RecordId) -> None:
+        """Undo one `pin`."""
+        held = self._held[record]
+        held.pins -= 1
+        self._evict_if_over_budget(held)
+
+    def want(self, entries: Iterable[StoredEntry]) -> None:
+        """Ask for messages to be read back, the first of them at least."""
+        size_bytes = 0
+        for entry in entries:
+            held = self._held[entry.record]
+            if held.message is not None or held.is_loading or held.is_corrupt:
+                continue
+            if size_bytes > 0 and size_bytes + entry.size_bytes > READ_BYTES_MAX:
+                break
+            size_bytes += entry.size_bytes
+            held.is_loading = True
+            self._wanted.append(entry.record)
+
+    def take_wanted(self) -> Sequence[RecordId]:
+        """Return the messages to be read back, each once."""
+        wanted, self._wanted = self._wanted, []
+        return wanted
+
+    def arrive(self, record: RecordId, message: Verified[Message] | None) -> bool:
+        """Take a message that was read back; return False if it is corrupt and still needed."""
+        held = self._held.get(record)
+        if held is None or not held.is_loading:
+            return True
+        held.is_loading = False
+        if message is None:
+            held.is_corrupt = True
+            return False
+        held.message = message
+        self._resident_bytes += held.size_bytes
+        return True
+
+    def give_up(self, records: Iterable[RecordId]) -> None:
+        """Note that messages could not be read back for now."""
+        for record in records:
+            held = self._held.get(record)
+            if held is not None:
+                held.is_loading = False
+
+    def _evict_if_over_budget(self, held: _Held) -> None:
+        if held.is_durable and held.pins <= 0 and self._resident_bytes > self._resident_bytes_max:
+            self._evict(held)
+
+    def _evict(self, held: _Held) -> None:
+        if held.message is not None:
+            held.message = None
+            self._resident_bytes -= held.size_bytes
+
+    # --- writes -----------------------------------------------------------------------------
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a write has been ordered and not reported yet."""
+        return self._writing is not None
+
+    @property
+    def draft(self) -> Draft:
+        """What the next write will hold."""
+        return self._draft
+
+    def wait(self, waiter: Waiter) -> bool:
+        """Let a waiter wait for all changes so far; return False if all are on disk."""
+        if not self._draft.is_empty:
+            self._draft.waiters.append(waiter)
+        elif self._writing is not None:
+            self._writing.waiters.append(waiter)
+        else:
+            return False
+        return True
+
+    def begin_write(self) -> tuple[BatchId, JournalChanges]:
+        """Make the draft the write in flight, and begin a new one."""
+        assert self._writing is None
+        self._writing, self._draft = self._draft, Draft()
+        self._batch = BatchId(self._batch + 1)
+        return self._batch, self._writing.changes()
+
+    def finish_write(self, batch: BatchId) -> Sequence[Waiter]:
+        """Note that a write is durable; return who waited for it."""
+        written = self._writing
+        if written is None or batch != self._batch:
+            return ()
+        self._writing = None
+        self._unwritten_queues.difference_update(written.queues)
+        for record in written.records:
+            held = self._held.get(record)
+            if held is not None:
+                held.is_durable = True
+                self._durable_count += 1
+                self._evict_if_over_budget(held)
+        return written.waiters
+
+    def fail_write(self, batch: BatchId) -> Sequence[Waiter] | None:
+        """Note that a write failed; return who waited for it, None if it is not known.
+
+        Its changes are in the draft again, in front of those made meanwhile.
+        """
+        failed = self._writing
+        if failed is None or batch != self._batch:
+            return None
+        self._writing = None
+        waiters, failed.waiters = failed.waiters, []
+        failed.absorb(self._draft)
+        self._draft = failed
+        return waiters

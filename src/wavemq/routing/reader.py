@@ -1,0 +1,49 @@
+"""From a queue to whoever sends: the next messages, as far as a window and memory allow.
+
+Owns the step from waiting to in flight. Refuses to know whether a reader or an uplink sends. Fault
+model: a message may be on disk only, and is then read back first; it may be unreadable, and is then
+dropped and counted.
+"""
+
+from __future__ import annotations
+
+from wavemq.routing.core import Core
+from wavemq.routing.effects import Delivery
+from wavemq.routing.ledger import READ_COUNT_MAX
+from wavemq.routing.queue import MessageQueue
+from wavemq.routing.records import QueueId
+
+
+def next_deliveries(
+    core: Core, queue_id: QueueId, queue: MessageQueue, *, credit: int
+) -> list[Delivery]:
+    """Put the next messages in flight and return them, each with the queue's count of drops.
+
+    Args:
+        core: shared state.
+        queue_id: of the queue.
+        queue: to read.
+        credit: messages that may be in flight.
+    """
+    ledger = core.ledger
+    deliveries: list[Delivery] = []
+    while (head := queue.head()) is not None and queue.in_flight_count < credit:
+        size_bytes = queue.in_flight_bytes + head.size_bytes
+        if queue.in_flight_count > 0 and size_bytes > core.config.window_bytes_max:
+            break
+        message = ledger.message(head.record)
+        if message is not None:
+            entry = queue.take()
+            ledger.pin(entry.record)
+            delivered = message.value.dequeued(queue.dropped_count)
+            deliveries.append(Delivery(entry.place, delivered))
+        elif ledger.is_corrupt(head.record):
+            dropped = queue.skip()
+            ledger.drop(queue_id, queue, (dropped,))
+            core.counts.dropped += 1
+            core.counts.corrupt += 1
+        else:
+            ledger.want(queue.ahead(READ_COUNT_MAX))
+            core.stalled[queue_id] = None
+            break
+    return deliveries
