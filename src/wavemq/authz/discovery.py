@@ -178,7 +178,9 @@ class Discovery:
                     step = await self.store.iterate(
                         position.location, position.queue, position.token
                     )
-                except (UnavailableError, UnsupportedLocationSchemeError) as error:
+                except UnsupportedLocationSchemeError:
+                    return False  # anybody may name a place that we do not know; nothing failed
+                except UnavailableError as error:
                     failure = error.reason
                     break
                 if step is None:
@@ -221,7 +223,7 @@ class Discovery:
             present: list[tuple[Entry, bytes]] = []
             for entry, content in zip(entries, contents, strict=True):
                 if content is None:
-                    self.graph.keep_missing(entry)
+                    self.graph.keep_unsettled(entry)
                 else:
                     present.append((entry, content))
             attempts = await asyncio.gather(
@@ -259,24 +261,26 @@ class Discovery:
                 envelope_key=attempt.envelope_key,
             )
             return
+        self.graph.keep_opened(entry, attempt)
         try:
             parties = await self._parties(attempt, is_offline=is_offline)
             if parties is None:
-                self.graph.keep_opened(entry, attempt, is_waiting=True)
+                self.graph.keep_unsettled(entry)
                 return
             attester, subject, namespace = parties
             await self.workers.run(check_grant, attempt, attester)
         except UnavailableError as error:
             tally.fail(error.reason)
-            self.graph.keep_opened(entry, attempt, is_waiting=True)
+            self.graph.keep_unsettled(entry)
             return
         except ObjectError as error:
             _log.info("queue_entry_discarded", entry=entry.hash.to_text(), reason=error.reason)
             self.graph.discard(entry)
             return
-        self.graph.keep_opened(entry, attempt, is_waiting=False)
         grant = ActiveGrant(
-            attestation=attempt.attestation,
+            hash=attempt.attestation.hash,
+            subject_location=attempt.attestation.subject_location,
+            revocations=attempt.attestation.revocations,
             body=attempt.content.body,
             attester=attester,
             subject=subject,
@@ -304,7 +308,9 @@ class Discovery:
             wanted.append((body.policy.namespace, body.policy.namespace_location))
         found: list[Entity] = []
         for party, location in wanted:
-            entity = await self.library.entity(party, (location,), is_offline=is_offline)
+            # The entity counts, not where somebody says it is.
+            places = (location, *self.library.locations)
+            entity = await self.library.entity(party, places, is_offline=is_offline)
             if entity is None:
                 return None
             found.append(entity)

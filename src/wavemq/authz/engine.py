@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import structlog
 
+from wavemq.authz.bounded import BoundedCache
 from wavemq.authz.cipher import ContentCipher
 from wavemq.authz.config import EngineConfig, EngineStatistics
 from wavemq.authz.discovery import Discovery, SyncProgress, SyncReport
@@ -35,9 +36,6 @@ from wavemq.authz.validity import ValidityChecker
 from wavemq.authz.verdicts import BuiltProof, ProofVerdict, Validity
 from wavemq.authz.verification import ProofChecker
 from wavemq.authz.workers import Workers
-from wavemq.errors import (
-    InvalidParameterError,
-)
 from wavemq.wave.attestation_open import check_outer_signature
 from wavemq.wave.validity import Validity as Period
 
@@ -69,8 +67,8 @@ __all__ = [
 
 _log = structlog.get_logger(__name__)
 
-PERSPECTIVES_MAX: Final = 1024
-"""Perspectives that one engine holds; the clients of a site router are far fewer."""
+PERSPECTIVES_MAX: Final = 256
+"""Perspectives in memory; the one used least recently gives way and is read from disk again."""
 PATIENCE_SECONDS: Final = 5.0
 """How long building a proof waits to hear whether something in it is revoked."""
 
@@ -105,7 +103,7 @@ class Engine:
         self._validity = ValidityChecker(self._library, self._revocations)
         self._cipher = ContentCipher(self._library, self._revocations, self._workers)
         self.proofs = ProofChecker(self._library, self._revocations, self._workers)
-        self._perspectives: dict[Hash, PerspectiveState] = {}
+        self._perspectives: BoundedCache[Hash, PerspectiveState] = BoundedCache(PERSPECTIVES_MAX)
         self._loading: SingleFlight[Hash, PerspectiveState] = SingleFlight()
         self._syncing: SingleFlight[Hash, SyncReport] = SingleFlight()
         self._proofs_built = 0
@@ -155,18 +153,13 @@ class Engine:
             location: where the entity is stored; the default location if None.
 
         Raises:
-            InvalidParameterError: the keys do not belong to the entity, or there are too many
-                perspectives.
+            InvalidParameterError: the keys do not belong to the entity.
         """
         location = location or self.config.default_location
         entity_hash = secret.entity.hash
         state = self._perspectives.get(entity_hash)
         if state is None:
             check_possession(secret)
-            if len(self._perspectives) + len(self._loading) >= PERSPECTIVES_MAX:
-                raise InvalidParameterError(
-                    f"there are {PERSPECTIVES_MAX} perspectives in use already"
-                )
             state = await self._loading.run(entity_hash, lambda: self._load(secret, location))
         check_same_secret(secret, state.secret)
         state.graph.note_interesting(entity_hash, location)
@@ -185,7 +178,7 @@ class Engine:
         )
         await discovery.load()
         state = PerspectiveState(secret, discovery)
-        self._perspectives[secret.entity.hash] = state
+        self._perspectives.put(secret.entity.hash, state)
         return state
 
     async def resync(
@@ -449,12 +442,14 @@ class Engine:
 
         Raises:
             StorageError: a revocation cannot be looked up.
+            LookupFailureError: an object was forgotten here and is not in storage any more.
         """
         return await lookup(
             perspective.state.graph.grants(),
             attester=attester,
             subject=subject,
             now=now,
+            library=self._library,
             validity=self._validity,
         )
 

@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from wavemq.authz.opening import Opened
-    from wavemq.wave.attestation import Attestation, VerifierBody
+    from wavemq.wave.attestation import VerifierBody
     from wavemq.wave.entity import Entity
     from wavemq.wave.hashes import Hash
     from wavemq.wave.location import Location
     from wavemq.wave.partition import Partition
+    from wavemq.wave.revocation import RevocationOption
 
 _log = structlog.get_logger(__name__)
 
@@ -40,16 +41,20 @@ ENTRIES_MAX: Final = 100_000
 """Queue entries that one perspective remembers over all queues."""
 ENTRIES_FORGOTTEN_AT_ONCE: Final = 10_000
 """Entries without use that are forgotten when there is no room for another."""
-MISSING_RETRIES_MAX: Final = 256
-"""Entries without an object that one synchronization asks for again."""
+RETRIES_MAX: Final = 256
+"""Entries whose objects or entities are missing that one synchronization asks for again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveGrant:
     """An attestation that is open and genuine; whether it is valid depends on the time.
 
+    The object itself, about 100 KiB, stays in the library.
+
     Attributes:
-        attestation: the public part.
+        hash: of the attestation.
+        subject_location: where it is stored.
+        revocations: how it could be revoked.
         body: what the attester signed.
         attester: who granted, decoded.
         subject: who was granted to, decoded.
@@ -58,7 +63,9 @@ class ActiveGrant:
         prover_key: opens everything; empty for plaintext.
     """
 
-    attestation: Attestation
+    hash: Hash
+    subject_location: Location
+    revocations: tuple[RevocationOption, ...]
     body: VerifierBody
     attester: Entity
     subject: Entity
@@ -76,14 +83,12 @@ class Entry:
         location: where it is.
         state: what it turned out to be.
         key: what opens it without pairing work (see `EntryState`), or None.
-        is_waiting: open, but an entity that it names could not be fetched yet.
     """
 
     hash: Hash
     location: Location
     state: EntryState = EntryState.MISSING
     key: bytes | None = field(default=None, repr=False)
-    is_waiting: bool = False
 
 
 @dataclass(slots=True)
@@ -110,6 +115,7 @@ class PerspectiveGraph:
         self._entries: dict[Hash, Entry] = {}
         self._fresh: dict[Hash, None] = {}
         self._resting: dict[Hash, None] = {}
+        self._unsettled: dict[Hash, None] = {}
         self._locked: defaultdict[Hash, _Locked] = defaultdict(_Locked)
         self._changed: dict[Hash, None] = {}
         self._active: dict[Hash, ActiveGrant] = {}
@@ -133,13 +139,9 @@ class PerspectiveGraph:
         self._unread = dict.fromkeys(self._queues)
         self._fresh.update(self._resting)
         self._resting.clear()
-        retried = 0
-        for entry in self._entries.values():
-            if entry.state is EntryState.MISSING and retried < MISSING_RETRIES_MAX:
-                self._fresh[entry.hash] = None
-                retried += 1
-            elif entry.is_waiting:
-                self._fresh[entry.hash] = None
+        for key in list(islice(self._unsettled, RETRIES_MAX)):
+            del self._unsettled[key]  # if it stays unsettled it goes to the end: everybody's turn
+            self._fresh[key] = None
 
     def take_unread(self, count: int) -> list[QueuePosition]:
         """Return up to `count` queues that are to be read now; each is handed out once."""
@@ -157,6 +159,7 @@ class PerspectiveGraph:
             if known is not None:
                 if known.state is EntryState.MISSING and known.location != position.location:
                     known.location = position.location  # it may well be here
+                    self._unsettled.pop(found, None)
                     self._fresh[found] = None
                 continue
             if len(self._entries) >= ENTRIES_MAX and not self._make_room():
@@ -185,6 +188,8 @@ class PerspectiveGraph:
                 self._fresh[entry.hash] = None
             elif entry.state in (EntryState.PENDING, EntryState.LABELLED):
                 self._resting[entry.hash] = None
+            elif entry.state is EntryState.MISSING:
+                self._unsettled[entry.hash] = None
 
     def take_to_open(self, count: int) -> list[Entry]:
         """Return up to `count` entries that are worth an attempt now; each is handed out once."""
@@ -200,10 +205,9 @@ class PerspectiveGraph:
             del self._fresh[key]
         return [self._entries[key] for key in ready]
 
-    def keep_missing(self, entry: Entry) -> None:
-        """Note that storage does not have the object, or did not answer."""
-        # Nothing to change: the entry is asked for again by the next synchronization.
-        entry.is_waiting = entry.state is not EntryState.MISSING
+    def keep_unsettled(self, entry: Entry) -> None:
+        """Have a later synchronization try again: the object, or an entity it names, is missing."""
+        self._unsettled[entry.hash] = None
 
     def keep_locked(
         self, entry: Entry, subject: Hash, *, tried: int, envelope_key: bytes | None
@@ -211,7 +215,6 @@ class PerspectiveGraph:
         """Note that no key opens the body yet; `envelope_key` is known once it is labelled."""
         state = EntryState.PENDING if envelope_key is None else EntryState.LABELLED
         self._change(entry, state, envelope_key)
-        entry.is_waiting = False
         locked = self._locked[subject]
         if not locked.entries:
             locked.revision = max(locked.revision, tried)
@@ -223,12 +226,10 @@ class PerspectiveGraph:
     def discard(self, entry: Entry) -> None:
         """Note that the entry is of no use to anybody."""
         self._change(entry, EntryState.DISCARDED, None)
-        entry.is_waiting = False
 
-    def keep_opened(self, entry: Entry, opened: Opened, *, is_waiting: bool) -> None:
+    def keep_opened(self, entry: Entry, opened: Opened) -> None:
         """Note that the body is open, so that no pairing work is ever needed for it again."""
         self._change(entry, EntryState.OPENED, opened.content.prover_key)
-        entry.is_waiting = is_waiting
 
     def accept(self, opened: Opened, grant: ActiveGrant, namespace: Entity | None) -> None:
         """Take in an attestation whose signatures have been checked (wave.md 7.2 step 4).
@@ -238,7 +239,7 @@ class PerspectiveGraph:
             grant: the same, as an edge.
             namespace: the namespace entity of its policy, None for a policy without namespace.
         """
-        self._active[grant.attestation.hash] = grant
+        self._active[grant.hash] = grant
         self.note_interesting(grant.attester.hash, grant.body.attester_location)
         if namespace is not None and isinstance(grant.body.policy, RTreePolicy):
             self.note_interesting(namespace.hash, grant.body.policy.namespace_location)
@@ -268,10 +269,6 @@ class PerspectiveGraph:
         """Return every attestation that is open and genuine."""
         return list(self._active.values())
 
-    def grant(self, attestation: Hash) -> ActiveGrant | None:
-        """Return one of them."""
-        return self._active.get(attestation)
-
     def locked(self) -> list[Entry]:
         """Return attestations that are known and not open."""
         return [self._entries[key] for locked in self._locked.values() for key in locked.entries]
@@ -290,6 +287,7 @@ class PerspectiveGraph:
         for key in list(islice(forgettable, ENTRIES_FORGOTTEN_AT_ONCE)):
             del self._entries[key]
             self._fresh.pop(key, None)
+            self._unsettled.pop(key, None)
             self._changed.pop(key, None)
         return len(self._entries) < ENTRIES_MAX
 

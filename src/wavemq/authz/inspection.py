@@ -73,25 +73,35 @@ async def lookup(
     attester: Hash | None,
     subject: Hash | None,
     now: Instant,
+    library: Library,
     validity: ValidityChecker,
 ) -> list[FoundAttestation]:
     """Return those of `grants` that are by `attester` and to `subject`, where given.
 
     Raises:
-        StorageError: a revocation cannot be looked up.
+        StorageError: a revocation cannot be looked up, or an object was forgotten here and cannot
+            be fetched.
+        LookupFailureError: it is not in storage any more.
     """
-    return [
-        FoundAttestation(
-            attestation=grant.attestation,
-            location=grant.attestation.subject_location,
-            body=grant.body,
-            partition=grant.partition,
-            verifier_key=grant.verifier_key,
-            validity=await validity.attestation(grant.attestation, grant.body, now=now),
+    found = []
+    for grant in grants:
+        if attester not in (None, grant.attester.hash) or subject not in (None, grant.subject.hash):
+            continue
+        content = await library.object(grant.hash, (grant.subject_location,))
+        if content is None:
+            raise LookupFailureError(f"the attestation {grant.hash.to_text()} is gone from storage")
+        attestation = Attestation.from_bytes(content)
+        found.append(
+            FoundAttestation(
+                attestation=attestation,
+                location=grant.subject_location,
+                body=grant.body,
+                partition=grant.partition,
+                verifier_key=grant.verifier_key,
+                validity=await validity.attestation(attestation, grant.body, now=now),
+            )
         )
-        for grant in grants
-        if attester in (None, grant.attester.hash) and subject in (None, grant.subject.hash)
-    ]
+    return found
 
 
 async def resolve(

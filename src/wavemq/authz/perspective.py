@@ -93,6 +93,8 @@ def check_same_secret(secret: EntitySecret, known: EntitySecret) -> None:
     Raises:
         InvalidParameterError: it does not.
     """
+    if secret is known:
+        return
     if not hmac.compare_digest(secret.to_bytes(), known.to_bytes()):
         raise InvalidParameterError(
             "this entity secret has other keys than the one presented before for the same entity"

@@ -63,7 +63,7 @@ def edges_of(grants: Iterable[ActiveGrant], namespace: Hash, now: Instant) -> li
             continue  # a verifier would refuse it too (wave.md 6.2)
         edges.append(
             Edge(
-                attestation=grant.attestation.hash,
+                attestation=grant.hash,
                 attester=grant.attester.hash,
                 subject=grant.subject.hash,
                 policy=policy,
@@ -107,7 +107,7 @@ async def prove(
         NoProofFoundError: no combination of grants gives it.
         StorageError: an attestation was forgotten and storage does not answer.
     """
-    by_hash = {grant.attestation.hash: grant for grant in grants}
+    by_hash = {grant.hash: grant for grant in grants}
     edges = edges_of(grants, namespace, now)
     deadline = asyncio.get_running_loop().time() + patience_s
     for _ in range(REVOKED_GRANTS_MAX):
@@ -130,7 +130,7 @@ async def prove(
 def _options(grant: ActiveGrant) -> set[RevocationOption]:
     """Return the options that would end a grant."""
     return {
-        *grant.attestation.revocations,
+        *grant.revocations,
         *grant.attester.revocations,
         *grant.subject.revocations,
     }
@@ -144,7 +144,7 @@ async def _contents(used: dict[Hash, ActiveGrant], library: Library) -> dict[Has
     """
     contents = {}
     for found, grant in used.items():
-        content = await library.object(found, (grant.attestation.subject_location,))
+        content = await library.object(found, (grant.subject_location,))
         if content is None:
             raise StorageError(f"the attestation {found.to_text()} is no longer in storage")
         contents[found] = content
@@ -173,7 +173,7 @@ def _assemble(
             AttestationReference(
                 hash=found,
                 content=contents[found],
-                locations=(grant.attestation.subject_location,),
+                locations=(grant.subject_location,),
                 verifier_key=grant.verifier_key or None,
             )
             for found, grant in used.items()

@@ -20,6 +20,7 @@ from wavemq.authz.bounded import BoundedCache
 from wavemq.authz.single_flight import SingleFlight
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
 from wavemq.errors import (
+    InternalError,
     StorageError,
     UnavailableError,
     UnsupportedLocationSchemeError,
@@ -134,14 +135,24 @@ class RevocationChecker:
         Raises:
             StorageError: a location did not answer and nothing may be assumed.
         """
-        wanted = tuple(dict.fromkeys(options))
+        fresh_until = _FOREVER
+        unknown = []
+        for option in dict.fromkeys(options):
+            known = self._known(option, now)
+            if known is None:
+                unknown.append(option)
+            elif known.is_revoked:
+                return RevocationFinding(Standing.REVOKED, _FOREVER, option)
+            else:
+                fresh_until = min(fresh_until, known.fresh_until)
+        if not unknown:
+            return RevocationFinding(Standing.UNREVOKED, fresh_until)
         checks = await asyncio.gather(
-            *(self._check(option, now, is_lenient=is_lenient) for option in wanted),
+            *(self._ask(option, now, is_lenient=is_lenient) for option in unknown),
             return_exceptions=True,
         )
-        fresh_until = _FOREVER
         failure: BaseException | None = None
-        for option, check in zip(wanted, checks, strict=True):
+        for option, check in zip(unknown, checks, strict=True):
             if isinstance(check, BaseException):
                 failure = failure or check
             elif check.is_revoked:
@@ -182,14 +193,19 @@ class RevocationChecker:
         """Cancel lookups in flight."""
         await self._flights.aclose()
 
-    async def _check(self, option: RevocationOption, now: Instant, *, is_lenient: bool) -> _Check:
+    def _known(self, option: RevocationOption, now: Instant) -> _Check | None:
+        """Return what is in memory and still holds."""
         if option.hash is None or option.location is None:
             # A way to revoke that is not understood counts as used if it is critical (5).
             return _Check(_FOREVER, now, is_revoked=option.is_critical)
         check = self._checks.get(option)
-        if check is not None and check.is_usable(now):
-            return check
+        return check if check is not None and check.is_usable(now) else None
+
+    async def _ask(self, option: RevocationOption, now: Instant, *, is_lenient: bool) -> _Check:
+        """Return what disk or storage says, or what may be assumed."""
         place, name = option.location, option.hash
+        if place is None or name is None:
+            raise InternalError("an option without a place was to be looked up")
         try:
             return await self._flights.run(option, lambda: self._find_out(option, place, name, now))
         except UnavailableError as error:

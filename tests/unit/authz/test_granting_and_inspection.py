@@ -107,18 +107,25 @@ async def test_grant_needs_a_valid_subject_and_namespace() -> None:
 async def test_namespace_is_found_wherever_it_is() -> None:
     elsewhere = Location("http://elsewhere/v1", 1)
     store = MemoryObjectStore(LOCATION, elsewhere)
-    world = await World.create("a", store=store)
+    world = await World.create("a", "b", "gone", store=store)
+    await world.revoke_entity("gone")
     async with Engine(store, None, EngineConfig(LOCATION, (LOCATION, elsewhere))) as engine:
-        granting = await engine.perspective(world.namespace)
-        misplaced = replace(world.policy("publish", "*"), namespace_location=elsewhere)
-        await engine.grant(
-            granting,
-            subject=world.hash("a"),
-            subject_location=LOCATION,
-            policy=misplaced,
-            now=NOW,
-            **YEAR,
-        )
+        granting = await engine.perspective(world["b"])
+        for namespace in ("namespace", "gone"):
+            policy = world.policy("publish", "*", namespace=namespace)
+            making = engine.grant(
+                granting,
+                subject=world.hash("a"),
+                subject_location=LOCATION,
+                policy=replace(policy, namespace_location=elsewhere),
+                now=NOW,
+                **YEAR,
+            )
+            if namespace == "namespace":
+                await making
+            else:
+                with pytest.raises(InvalidParameterError, match="revoked"):
+                    await making
 
 
 async def test_keys_that_are_not_held_are_not_promised() -> None:

@@ -516,14 +516,47 @@ async def test_other_keys_for_a_known_entity_are_refused() -> None:
             await engine.perspective(mixed)
 
 
-async def test_perspectives_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wavemq.authz.engine.PERSPECTIVES_MAX", 1)
-    world = await World.create("a", "b")
+async def test_perspectives_in_memory_are_bounded_and_come_back_from_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wavemq.authz.engine.PERSPECTIVES_MAX", 2)
+    world = await World.create("a", "b", "c")
+    await world.grant("namespace", "a", "publish", "*", is_encrypted=True)
+    async with world.engine(state_dir=tmp_path) as engine:
+        for name in "abc":
+            await world.perspective(engine, name)
+        assert engine.statistics().perspectives == 2
+        world.store.is_away = True
+        again = await engine.perspective(world["a"])
+        assert await can_publish(engine, again, world, "x")
+
+
+async def test_place_that_nobody_here_serves_is_no_failure() -> None:
+    world = await World.create("a")
+    await world.grant("namespace", "a", "publish", "*")
     async with world.engine() as engine:
-        await engine.perspective(world["a"])
-        await engine.perspective(world["a"])
-        with pytest.raises(InvalidParameterError):
-            await engine.perspective(world["b"])
+        perspective = await engine.perspective(world["a"])
+        perspective.state.graph.note_interesting(
+            world.hash("a"), Location("http://mallory.example/v1", 1)
+        )
+        assert (await engine.resync(perspective, now=NOW)).is_complete
+
+
+async def test_junk_does_not_starve_the_retries_of_what_is_merely_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(graph_module, "RETRIES_MAX", 4)
+    world = await World.create("a")
+    for n in range(10):
+        await world.store.enqueue(LOCATION, world.hash("a"), Hash.of(b"%d" % n))
+    late = await world.grant("namespace", "a", "publish", "*", is_published=False)
+    await world.store.enqueue(LOCATION, world.hash("a"), late.attestation.hash)
+    async with world.engine() as engine:
+        perspective = await world.perspective(engine, "a")
+        await world.store.put(LOCATION, late.attestation.wire)
+        for _ in range(3):
+            await engine.resync(perspective, now=NOW)
+        assert await can_publish(engine, perspective, world, "x")
 
 
 async def test_secrets_do_not_show() -> None:
