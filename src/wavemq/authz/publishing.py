@@ -290,9 +290,15 @@ class Publishing:
     # --- delivery ---------------------------------------------------------------------------
 
     async def open_payload(
-        self, perspective: Perspective, message: Message
+        self, perspective: Perspective, message: Message, now: Instant | None = None
     ) -> tuple[PayloadObject, ...]:
         """Return the contents of a message for one reader, in order.
+
+        Args:
+            perspective: the reader.
+            message: what is to be delivered.
+            now: the present; given, a reader without a key has his grants looked for once more
+                if that was not done lately, which takes half a second at most.
 
         Raises:
             MessageDecryptError: the reader holds no key for it.
@@ -304,9 +310,16 @@ class Publishing:
         if not message.encryption_partition:
             return message.payload
         try:
-            contents = await asyncio.gather(
-                *(self._engine.decrypt(perspective, one.content) for one in message.payload)
-            )
+            try:
+                contents = await self._decrypt(perspective, message)
+            except MessageDecryptError:
+                synchronized = perspective.state.synchronized
+                if now is None or (
+                    synchronized is not None and _is_recent(synchronized, now, SYNC_AGE_SECONDS_MAX)
+                ):
+                    raise
+                await self._synchronize(perspective, now)
+                contents = await self._decrypt(perspective, message)
         except MessageDecryptError:
             self._messages_unreadable += 1
             raise
@@ -314,6 +327,11 @@ class Publishing:
         return tuple(
             PayloadObject(one.schema, content)
             for one, content in zip(message.payload, contents, strict=True)
+        )
+
+    async def _decrypt(self, perspective: Perspective, message: Message) -> list[bytes]:
+        return await asyncio.gather(
+            *(self._engine.decrypt(perspective, one.content) for one in message.payload)
         )
 
     async def _encrypt(

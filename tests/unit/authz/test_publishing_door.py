@@ -303,6 +303,18 @@ async def test_encrypted_payload_is_for_those_who_may_read_it(site: Site) -> Non
     assert (statistics.messages_opened, statistics.messages_unreadable) == (1, 1)
 
 
+async def test_reader_whose_grant_came_later_is_helped_by_looking_again(site: Site) -> None:
+    await site.world.grant("namespace", "alice", "publish", "*")
+    message = (await site.publish("alice", "t", encryption_partition=(b"plant",))).value
+    bob = await site.world.perspective(site.engine, "bob")
+    await site.world.grant_decryption("bob", "plant")
+    soon, later = after(SYNC_AGE_SECONDS_MAX), after(SYNC_AGE_SECONDS_MAX + 1)
+    for moment in (None, NOW, soon):
+        with pytest.raises(MessageDecryptError):
+            await site.publishing.open_payload(bob, message, moment)
+    assert await site.publishing.open_payload(bob, message, later) == PAYLOAD
+
+
 async def test_namespace_itself_reads_everything(site: Site) -> None:
     await site.world.grant("namespace", "alice", "publish", "*")
     formed = await site.publish("alice", "t", encryption_partition=(b"plant",))
