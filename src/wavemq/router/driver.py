@@ -1,0 +1,319 @@
+"""Joins the pure core to time, disk, readers and uplinks.
+
+Owns the order in which things happen: events are gathered, handed to the core together, and what
+it orders is performed at once, in order, without waiting in between. Refuses to decide anything
+and to know gRPC. Fault model: a failing disk is reported to the core, which answers; a core that
+raises is a defect of ours, and ends the process rather than go on in an unknown state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, TypeVar, assert_never
+
+import structlog
+
+from wavemq.clock import NANOSECONDS_PER_SECOND, Clock
+from wavemq.errors import InternalError, WaveMQError
+from wavemq.messages.message import Message
+from wavemq.net.uplink import Uplink
+from wavemq.router.reader import QueueReader
+from wavemq.router.recording import Recorder
+from wavemq.routing.effects import (
+    AcceptSubscription,
+    CloseUplinkSubscription,
+    Deliver,
+    Effect,
+    EndConsumer,
+    ForwardQuery,
+    OpenUplinkSubscription,
+    ReadRecords,
+    ReadRetained,
+    Reply,
+    Transmit,
+    WriteJournal,
+)
+from wavemq.routing.events import (
+    ConsumerAttached,
+    ConsumerDetached,
+    ConsumerId,
+    DeliveryConfirmed,
+    Event,
+    JournalFailed,
+    JournalWritten,
+    RecordsRead,
+    RecordsUnread,
+    RequestId,
+    TimerFired,
+)
+from wavemq.routing.journaling import FLUSH_MILLISECONDS
+from wavemq.routing.records import Place, QueueId
+from wavemq.routing.router import Router
+from wavemq.routing.statistics import RouterStatistics
+from wavemq.wave.hashes import Hash
+
+CONSUMER_CREDIT: Final = 128
+"""Messages in flight to one reader."""
+MILLISECONDS_PER_SECOND: Final = 1000
+TIMER_SECONDS_MAX: Final = 5.0
+"""Longest sleep, so that a clock that was set does not put off what is due."""
+
+Answer = Reply | AcceptSubscription | ReadRetained | ForwardQuery
+AnswerCallback = Callable[[Answer], None]
+
+T = TypeVar("T")
+
+_log = structlog.get_logger("wavemq.router.driver")
+
+
+class Driver:
+    """Runs one core; everything but the disk happens in one event loop.
+
+    Args:
+        core: what decides.
+        recorder: performs what concerns the disk, in threads of its own.
+        uplinks: by namespace; filled before the first event.
+        clock: tells the time.
+    """
+
+    def __init__(
+        self,
+        core: Router,
+        recorder: Recorder,
+        uplinks: Mapping[Hash, Uplink],
+        clock: Clock,
+    ) -> None:
+        self._core = core
+        self._recorder = recorder
+        self._uplinks = uplinks
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="wavemq-journal")
+        self._fetcher = ThreadPoolExecutor(1, thread_name_prefix="wavemq-records")
+        self._searcher = ThreadPoolExecutor(1, thread_name_prefix="wavemq-retained")
+        self._inbox: list[Event] = []
+        self._is_scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._requests: dict[RequestId, AnswerCallback] = {}
+        self._readers: dict[ConsumerId, QueueReader] = {}
+        self._next_request = 0
+        self._next_consumer = 0
+        self._is_writing = False
+        self._unsettled: list[Callable[[], None]] = []
+        self._settling: list[Callable[[], None]] = []
+        self._failure: asyncio.Future[None] = self._loop.create_future()
+        self._arm_timer()
+
+    # --- what doors and uplinks use -----------------------------------------------------------
+
+    def report(self, event: Event) -> None:
+        """Take note of an event; it is handled with all others of this turn of the event loop."""
+        self._inbox.append(event)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def request(self, make: Callable[[RequestId], Event], answer: AnswerCallback) -> None:
+        """Report an event that is answered, and have `answer` called once with the answer."""
+        self._next_request += 1
+        request = RequestId(self._next_request)
+        self._requests[request] = answer
+        self.report(make(request))
+
+    async def ask(self, make: Callable[[RequestId], Event]) -> Answer:
+        """Report an event and return its answer, which is no error.
+
+        Raises:
+            WaveMQError: the answer is an error.
+        """
+        answered: asyncio.Future[Answer] = self._loop.create_future()
+        self.request(make, partial(_set_unless_done, answered))
+        answer = await answered
+        if isinstance(answer, Reply) and answer.error is not None:
+            raise answer.error
+        return answer
+
+    def attach(self, queue: QueueId) -> QueueReader:
+        """Begin to read a queue."""
+        self._next_consumer += 1
+        consumer = ConsumerId(self._next_consumer)
+        reader = QueueReader(
+            confirm=partial(self._confirm, consumer), detach=partial(self._detach, consumer)
+        )
+        self._readers[consumer] = reader
+        self.report(ConsumerAttached(consumer, queue, CONSUMER_CREDIT))
+        return reader
+
+    def when_settled(self, callback: Callable[[], None]) -> None:
+        """Call back once what was reported so far is on disk or needs no disk."""
+        self._unsettled.append(callback)
+
+    async def retained(self, order: ReadRetained) -> AsyncGenerator[Sequence[Message], None]:
+        """Perform a `ReadRetained` in batches.
+
+        Raises:
+            StorageFaultError: the disk fails.
+        """
+        batches = self._recorder.retained(order.namespace, order.topic_filter)
+        while True:
+            batch = await self._loop.run_in_executor(self._searcher, next, batches, None)
+            if batch is None:
+                return
+            yield batch
+
+    def statistics(self) -> RouterStatistics:
+        """Return the core's counts."""
+        return self._core.statistics()
+
+    # --- life -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Return never; raise when the core failed.
+
+        Raises:
+            InternalError: the core raised; the log says where.
+        """
+        await self._failure
+
+    async def aclose(self) -> None:
+        """Let what is under way reach the disk, then let go of the threads."""
+        # The core gathers traces of deliveries for that long before it writes them.
+        await asyncio.sleep(FLUSH_MILLISECONDS / MILLISECONDS_PER_SECOND)
+        while (self._inbox or self._is_writing) and not self._failure.done():
+            settled: asyncio.Future[None] = self._loop.create_future()
+            self.when_settled(partial(_set_unless_done, settled, None))
+            self.report(TimerFired())
+            await asyncio.wait({settled, self._failure}, return_when=asyncio.FIRST_COMPLETED)
+        if self._timer is not None:
+            self._timer.cancel()
+        for executor in (self._writer, self._fetcher, self._searcher):
+            await self._loop.run_in_executor(None, executor.shutdown)
+
+    # --- one turn ---------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        self._is_scheduled = False
+        if self._failure.done():
+            return
+        events, self._inbox = self._inbox, []
+        try:
+            for effect in self._core.handle(events, self._clock.now()):
+                self._perform(effect)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing may go on after it
+            _log.exception("core_failed", events=[type(event).__name__ for event in events])
+            self._failure.set_exception(InternalError(f"the router's core failed: {error!r}"))
+            return
+        if not self._is_writing:
+            self._settling += self._unsettled
+            self._unsettled = []
+            self._settle()
+        self._arm_timer()
+
+    def _settle(self) -> None:
+        settled, self._settling = self._settling, []
+        for callback in settled:
+            callback()
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case WriteJournal():
+                self._is_writing = True
+                # The write holds all that was reported so far: the core has one at a time.
+                self._settling, self._unsettled = self._unsettled, []
+                self._run_in(self._writer, self._write, effect)
+            case ReadRecords():
+                self._run_in(self._fetcher, self._read, effect)
+            case Reply() | AcceptSubscription() | ReadRetained() | ForwardQuery():
+                self._requests.pop(effect.request)(effect)
+            case Deliver(consumer, deliveries):
+                reader = self._readers.get(consumer)
+                if reader is not None:  # it may have left while the core did not know
+                    reader.put(deliveries)
+            case EndConsumer(consumer, error):
+                reader = self._readers.pop(consumer, None)
+                if reader is not None:
+                    reader.end(error)
+            case Transmit(namespace, frames):
+                self._uplinks[namespace].transmit(frames)
+            case OpenUplinkSubscription(queue, request):
+                self._uplinks[request.namespace].open_subscription(queue, request)
+            case CloseUplinkSubscription(queue, request):
+                self._uplinks[request.namespace].close_subscription(queue, request)
+            case _:
+                assert_never(effect)
+
+    # --- readers ----------------------------------------------------------------------------
+
+    def _confirm(self, consumer: ConsumerId, place: Place) -> None:
+        if consumer in self._readers:
+            self.report(DeliveryConfirmed(consumer, place))
+
+    def _detach(self, consumer: ConsumerId) -> None:
+        if self._readers.pop(consumer, None) is not None:
+            self.report(ConsumerDetached(consumer))
+
+    # --- disk -------------------------------------------------------------------------------
+
+    def _run_in(
+        self, executor: ThreadPoolExecutor, work: Callable[[Effect], Event], effect: Effect
+    ) -> None:
+        done = self._loop.run_in_executor(executor, work, effect)
+        done.add_done_callback(self._note_done)
+
+    def _note_done(self, done: asyncio.Future[Event]) -> None:
+        if done.cancelled():
+            return
+        failure = done.exception()
+        if failure is not None:
+            if not self._failure.done():
+                _log.error("disk_thread_failed", reason=repr(failure))
+                self._failure.set_exception(InternalError(f"a disk thread failed: {failure!r}"))
+            return
+        event = done.result()
+        if isinstance(event, JournalWritten | JournalFailed):
+            self._is_writing = False
+            self._settle()
+        self.report(event)
+
+    def _write(self, effect: Effect) -> Event:
+        assert isinstance(effect, WriteJournal)
+        try:
+            self._recorder.write(effect.changes)
+        except WaveMQError as error:
+            return JournalFailed(effect.batch, error)
+        return JournalWritten(effect.batch)
+
+    def _read(self, effect: Effect) -> Event:
+        assert isinstance(effect, ReadRecords)
+        try:
+            return RecordsRead(self._recorder.read(effect.records))
+        except WaveMQError as error:
+            return RecordsUnread(effect.records, error)
+
+    # --- time -------------------------------------------------------------------------------
+
+    def _arm_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._core.next_deadline()
+        if deadline is None:
+            return
+        delay_s = max(0.0, (deadline - self._clock.now()) / NANOSECONDS_PER_SECOND)
+        self._timer = self._loop.call_later(min(delay_s, TIMER_SECONDS_MAX), self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        deadline = self._core.next_deadline()
+        if deadline is not None and deadline <= self._clock.now():
+            self.report(TimerFired())
+        else:
+            self._arm_timer()
+
+
+def _set_unless_done(future: asyncio.Future[T], value: T) -> None:
+    if not future.done():  # cancelled: nobody waits any more
+        future.set_result(value)

@@ -1,0 +1,270 @@
+"""What programs may do at this router: the router's side of the local API.
+
+Owns the way from a call to events of the core, and from deliveries to what the caller may read
+(wavemq.md 6, 7, 10). Refuses to know gRPC and queues. Fault model: callers may ask anything, in any
+number up to the door's bounds; each call ends in an answer. Messages of one topic enter the core in
+the order in which they were submitted, however long each takes to form.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+
+from wavemq.authz.perspective import Perspective
+from wavemq.authz.publishing import Publishing
+from wavemq.errors import (
+    AuthorizationError,
+    DesignatedRouterLinkDownError,
+    InvalidParameterError,
+    ObjectError,
+    SubscriptionFailedError,
+    WaveMQError,
+)
+from wavemq.messages.message import Message
+from wavemq.messages.verified import Verified
+from wavemq.net.lanes import Lanes
+from wavemq.net.objects import LocationRouter
+from wavemq.net.transport import ConnectionStatus, Deliveries, LocalPort, Submission
+from wavemq.net.uplink import Uplink
+from wavemq.router.doorway import Doorway
+from wavemq.router.driver import Answer
+from wavemq.router.guard import guarded
+from wavemq.router.reader import QueueReader
+from wavemq.routing.effects import AcceptSubscription, ForwardQuery, ReadRetained, Reply
+from wavemq.routing.events import (
+    MessagePublished,
+    QueryRequested,
+    SubscriptionRequested,
+)
+from wavemq.wave.hashes import Hash
+from wavemq.wire.calls import CallerSecret, PublishCall, QueryCall, SubscribeCall
+
+Forming = tuple[Submission[PublishCall], asyncio.Task[Verified[Message] | WaveMQError]]
+
+
+class LocalDoor(LocalPort):
+    """Carries out calls of programs.
+
+    Args:
+        doorway: the parts that doors share.
+        publishing: forms requests and opens payloads in the names of callers.
+        locations: by which callers may name where their entity is.
+        designated: namespaces that this router is the designated one of.
+        uplinks: by namespace.
+    """
+
+    def __init__(
+        self,
+        doorway: Doorway,
+        *,
+        publishing: Publishing,
+        locations: LocationRouter,
+        designated: frozenset[Hash],
+        uplinks: Mapping[Hash, Uplink],
+    ) -> None:
+        self._driver = doorway.driver
+        self._admission = doorway.admission
+        self._clock = doorway.clock
+        self._group = doorway.group
+        self._counts = doorway.counts
+        self._publishing = publishing
+        self._locations = locations
+        self._designated = designated
+        self._uplinks = uplinks
+        self._lanes: Lanes[tuple[Hash, str], Forming] = Lanes(doorway.group, self._publish)
+
+    def connection_status(self) -> ConnectionStatus:
+        """Return how many uplinks there should be, and how many there are."""
+        return ConnectionStatus(
+            uplinks_configured=len(self._uplinks),
+            uplinks_connected=sum(uplink.is_connected for uplink in self._uplinks.values()),
+        )
+
+    # --- publish ----------------------------------------------------------------------------
+
+    def publish(self, submissions: Sequence[Submission[PublishCall]]) -> None:
+        """Form messages side by side, and have the core take them in order per topic."""
+        for submission in submissions:
+            call = submission.request
+            forming = self._group.create_task(guarded("Publish", self._form(call)))
+            self._lanes.put((call.namespace, call.topic.text), (submission, forming))
+
+    async def _form(self, call: PublishCall) -> Verified[Message]:
+        if call.is_jedi:
+            raise InvalidParameterError("this router does not encrypt with JEDI")
+        perspective = await self._identify(call.caller)
+        return await self._publishing.form_message(
+            perspective,
+            namespace=call.namespace,
+            topic=call.topic,
+            payload=call.payload,
+            now=self._clock.now(),
+            encryption_partition=call.encryption_partition,
+            is_persisted=call.is_persisted,
+            custom_proof=call.custom_proof,
+        )
+
+    async def _publish(self, forming: Forming) -> None:
+        submission, task = forming
+        formed = await task
+        if isinstance(formed, WaveMQError):
+            self._counts.publishes_refused += 1
+            submission.answer(formed)
+            return
+        self._driver.request(
+            lambda request: MessagePublished(request, formed),
+            lambda answer: submission.answer(_error_of(answer)),
+        )
+
+    # --- subscribe --------------------------------------------------------------------------
+
+    async def subscribe(self, call: SubscribeCall) -> Deliveries:
+        """Open or resume a subscription in the caller's name.
+
+        Raises:
+            SubscriptionFailedError: this router has nothing to do with the namespace, or the
+                identifier is bound to another filter.
+            WaveMQError: the caller may not subscribe.
+        """
+        try:
+            return await self._subscribe(call)
+        except WaveMQError:
+            self._counts.subscriptions_refused += 1
+            raise
+
+    async def _subscribe(self, call: SubscribeCall) -> Deliveries:
+        if call.namespace not in self._designated and call.namespace not in self._uplinks:
+            raise SubscriptionFailedError(
+                "could not create subscription",
+                cause=InvalidParameterError("no configured DR for this namespace"),
+            )
+        perspective = await self._identify(call.caller)
+        formed = await self._publishing.form_subscription(
+            perspective,
+            namespace=call.namespace,
+            topic_filter=call.topic_filter,
+            identifier=call.identifier or str(uuid.uuid4()),
+            expiry_s=call.expiry_s,
+            now=self._clock.now(),
+            absolute_expiry=call.absolute_expiry,
+            custom_proof=call.custom_proof,
+        )
+        accepted = await self._driver.ask(lambda request: SubscriptionRequested(request, formed))
+        assert isinstance(accepted, AcceptSubscription)  # the core's other answer is an error
+        reader = self._driver.attach(accepted.queue)
+        return OpenedDeliveries(reader, partial(self._open, perspective))
+
+    # --- query ------------------------------------------------------------------------------
+
+    async def query(self, call: QueryCall) -> AsyncIterator[Sequence[Message]]:
+        """Return what the caller may read of the retained messages that match, in batches.
+
+        Raises:
+            DesignatedRouterLinkDownError: there is no link to the designated router.
+            UpstreamError: it refused or failed.
+            WaveMQError: the caller may not query.
+        """
+        try:
+            perspective = await self._identify(call.caller)
+            formed = await self._publishing.form_query(
+                perspective,
+                namespace=call.namespace,
+                topic_filter=call.topic_filter,
+                now=self._clock.now(),
+                custom_proof=call.custom_proof,
+            )
+            answer = await self._driver.ask(lambda request: QueryRequested(request, formed))
+            found = self._find(answer)
+        except DesignatedRouterLinkDownError:
+            self._counts.queries_without_link += 1
+            raise
+        except WaveMQError:
+            self._counts.queries_refused += 1
+            raise
+        async with aclosing(found) as batches:
+            async for batch in batches:
+                opened = [await self._open(perspective, message) for message in batch]
+                readable = [message for message in opened if message is not None]
+                self._counts.retained_returned += len(readable)
+                if readable:
+                    yield readable
+
+    def _find(self, answer: Answer) -> AsyncGenerator[Sequence[Message], None]:
+        if isinstance(answer, ReadRetained):
+            return self._driver.retained(answer)
+        assert isinstance(answer, ForwardQuery)  # the core's other answer is an error
+        uplink = self._uplinks[answer.query.namespace]
+        return self._checked(uplink.query(answer.query))
+
+    async def _checked(
+        self, batches: AsyncIterator[Sequence[Message]]
+    ) -> AsyncGenerator[Sequence[Message], None]:
+        """Leave out what a designated router should not have answered."""
+        async for batch in batches:
+            checked = await self._admission.check_messages(batch, self._clock.now())
+            genuine = [one.value for one in checked if isinstance(one, Verified)]
+            self._counts.deliveries_unproved += len(batch) - len(genuine)
+            yield genuine
+
+    # --- callers and payloads ---------------------------------------------------------------
+
+    async def _identify(self, caller: CallerSecret) -> Perspective:
+        location = caller.location
+        if location is None and caller.agent_location:
+            location = self._locations.location_of(caller.agent_location)
+        return await self._publishing.identify(
+            caller.secret, caller.passphrase, location, self._clock.now()
+        )
+
+    async def _open(self, perspective: Perspective, message: Message) -> Message | None:
+        """Return the message with its contents readable; None when they are not for this reader."""
+        try:
+            payload = await self._publishing.open_payload(perspective, message)
+        except (AuthorizationError, ObjectError):
+            self._counts.deliveries_unreadable += 1
+            return None
+        return message if payload is message.payload else replace(message, payload=payload)
+
+
+class OpenedDeliveries(Deliveries):
+    """Deliveries of a queue as its owner may read them.
+
+    Args:
+        reader: of the queue.
+        open_message: makes a message readable, or says None.
+    """
+
+    def __init__(
+        self, reader: QueueReader, open_message: Callable[[Message], Awaitable[Message | None]]
+    ) -> None:
+        self._reader = reader
+        self._open_message = open_message
+
+    async def take(self) -> Sequence[Message]:
+        """Return the next readable messages."""
+        while True:
+            batch = await self._reader.take()
+            opened = await asyncio.gather(*(self._open_message(one.message) for one in batch))
+            readable = [message for message in opened if message is not None]
+            if readable:
+                return readable
+
+    async def aclose(self) -> None:
+        """Leave the queue to a later reader."""
+        self._reader.close()
+
+
+def _error_of(answer: Answer) -> WaveMQError | None:
+    return answer.error if isinstance(answer, Reply) else None

@@ -1,0 +1,141 @@
+"""What site routers may do at this router: the router's side of peering.
+
+Owns the way from a peer's request through admission to events of the core (wavemq.md 8, 9). Refuses
+to know gRPC, links and queues. Fault model: peers are hostile; nothing enters the core unverified.
+Messages of one link, origin and topic enter in the order in which they arrived; one whose check
+takes long holds back only those.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from wavemq.errors import WaveMQError
+from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
+from wavemq.messages.verified import Verified
+from wavemq.net.lanes import Lanes
+from wavemq.net.transport import Deliveries, LinkId, PeerPort, Submission
+from wavemq.router.doorway import Doorway
+from wavemq.router.driver import Answer
+from wavemq.router.guard import guarded
+from wavemq.router.reader import QueueReader
+from wavemq.routing.effects import AcceptSubscription, ReadRetained, Reply
+from wavemq.routing.events import (
+    PeerMessagePublished,
+    PeerQueryRequested,
+    PeerSubscriptionRequested,
+    PeerUnsubscribeRequested,
+)
+from wavemq.wave.hashes import Hash
+
+Checking = tuple[Submission[Message], asyncio.Task[Verified[Message] | WaveMQError]]
+LaneKey = tuple[str, str, Hash, str]
+
+
+class PeerDoor(PeerPort):
+    """Carries out requests of site routers.
+
+    Args:
+        doorway: the parts that doors share.
+    """
+
+    def __init__(self, doorway: Doorway) -> None:
+        self._driver = doorway.driver
+        self._admission = doorway.admission
+        self._clock = doorway.clock
+        self._group = doorway.group
+        self._counts = doorway.counts
+        self._lanes: Lanes[LaneKey, Checking] = Lanes(doorway.group, self._publish)
+
+    # --- publish ----------------------------------------------------------------------------
+
+    def publish(self, submissions: Sequence[Submission[Message]]) -> None:
+        """Check messages side by side, and have the core take them in order."""
+        for submission in submissions:
+            message = submission.request
+            check = self._admission.check_message(message, self._clock.now())
+            checking = self._group.create_task(guarded("PeerPublish", check))
+            key = (
+                submission.connection,
+                message.origin_router,
+                message.namespace,
+                message.topic.text,
+            )
+            self._lanes.put(key, (submission, checking))
+
+    async def _publish(self, checking: Checking) -> None:
+        submission, task = checking
+        checked = await task
+        if isinstance(checked, WaveMQError):
+            self._refuse(submission, checked)
+            return
+        self._driver.request(
+            lambda request: PeerMessagePublished(request, checked),
+            lambda answer: self._answer(submission, answer),
+        )
+
+    def _answer(self, submission: Submission[Message], answer: Answer) -> None:
+        if isinstance(answer, Reply) and answer.error is not None:
+            self._refuse(submission, answer.error)
+        else:
+            submission.answer(None)
+
+    def _refuse(self, submission: Submission[Message], error: WaveMQError) -> None:
+        self._counts.peer_publishes_refused += 1
+        submission.answer(error)
+
+    # --- subscriptions ----------------------------------------------------------------------
+
+    async def subscribe(self, request: SubscriptionRequest, link: LinkId) -> Deliveries:
+        """Check a subscription and open or resume its queue; errors as the core gives them."""
+        try:
+            checked = await self._admission.check_subscription(request, self._clock.now())
+            accepted = await self._driver.ask(
+                lambda number: PeerSubscriptionRequested(number, checked, link)
+            )
+        except WaveMQError:
+            self._counts.peer_subscriptions_refused += 1
+            raise
+        assert isinstance(accepted, AcceptSubscription)  # the core's other answer is an error
+        return PlainDeliveries(self._driver.attach(accepted.queue))
+
+    async def unsubscribe(self, source: Hash, identifier: str, link: LinkId) -> None:
+        """End a subscription; the core knows which link may ask for that."""
+        await self._driver.ask(
+            lambda number: PeerUnsubscribeRequested(number, source, identifier, link)
+        )
+
+    # --- query ------------------------------------------------------------------------------
+
+    async def query(self, request: QueryRequest) -> AsyncIterator[Sequence[Message]]:
+        """Check a query and return the retained messages that match, in batches."""
+        try:
+            checked = await self._admission.check_query(request, self._clock.now())
+            order = await self._driver.ask(lambda number: PeerQueryRequested(number, checked))
+        except WaveMQError:
+            self._counts.peer_queries_refused += 1
+            raise
+        assert isinstance(order, ReadRetained)  # the core's other answer is an error
+        async for batch in self._driver.retained(order):
+            self._counts.retained_returned += len(batch)
+            yield batch
+
+
+class PlainDeliveries(Deliveries):
+    """Deliveries of a queue as they are, for another router.
+
+    Args:
+        reader: of the queue.
+    """
+
+    def __init__(self, reader: QueueReader) -> None:
+        self._reader = reader
+
+    async def take(self) -> Sequence[Message]:
+        """Return the next messages."""
+        return [one.message for one in await self._reader.take()]
+
+    async def aclose(self) -> None:
+        """Leave the queue to a later reader."""
+        self._reader.close()

@@ -1,0 +1,327 @@
+"""One router, from its configuration to its end.
+
+Owns the assembly of all parts, the ready line, and the order of stopping. Refuses to know what the
+parts do. Fault model: whatever is wrong before the router serves ends it with one sentence; later,
+SIGTERM and SIGINT stop it in order, a defect of ours stops it with an error, and what was answered
+is on disk in every case.
+
+The ready line, alone on stdout, when everything serves:
+`ready local=HOST:PORT peer=HOST:PORT|- metrics=HOST:PORT|-`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import structlog
+
+import wavemq
+from wavemq.authz.admission import Admission
+from wavemq.authz.engine import Engine, EngineConfig
+from wavemq.authz.publishing import Publishing
+from wavemq.clock import Clock, SystemClock
+from wavemq.errors import ConfigError, WaveMQError
+from wavemq.net.addresses import Address, bound_address, listen
+from wavemq.net.certificate import make_server_certificate
+from wavemq.net.local_server import serve_local
+from wavemq.net.objects import LocationRouter
+from wavemq.net.peer_server import serve_peers
+from wavemq.net.uplink import Uplink
+from wavemq.router.config import QueueBounds, RouterConfig, load_config
+from wavemq.router.counts import DoorCounts
+from wavemq.router.doorway import Doorway
+from wavemq.router.driver import Driver
+from wavemq.router.identity import keep_published, load_designations, load_router_entity
+from wavemq.router.local_door import LocalDoor
+from wavemq.router.logs import set_up_logging
+from wavemq.router.metrics import ProcessMetrics, render_metrics
+from wavemq.router.metrics_server import MetricsServer
+from wavemq.router.peer_door import PeerDoor
+from wavemq.router.readings import metric_values
+from wavemq.router.recording import Recorder
+from wavemq.router.uplink_door import UplinkDoor
+from wavemq.routing.config import QueueLimits, RoutingConfig
+from wavemq.routing.router import Router
+from wavemq.storage.sqlite_journal import SqliteJournal
+from wavemq.storage.sqlite_retained import SqliteRetained
+from wavemq.wave import signature
+from wavemq.wave.hashes import Hash
+from wavemq.wave.keyring import EntitySecret
+from wavemq.wire.handshake import RouterClaim
+
+_log = structlog.get_logger("wavemq.router.process")
+
+
+@dataclass(frozen=True, slots=True)
+class BoundAddresses:
+    """Where a router is found; None: that door does not exist."""
+
+    local: Address
+    peer: Address | None
+    metrics: Address | None
+
+    def ready_line(self) -> str:
+        """Return the line that scripts wait for."""
+        return f"ready local={self.local} peer={self.peer or '-'} metrics={self.metrics or '-'}"
+
+
+def run_router(path: Path, *, on_ready: Callable[[str], None]) -> None:
+    """Run the router of a configuration file until SIGTERM or SIGINT.
+
+    Args:
+        path: of the configuration.
+        on_ready: given the ready line.
+
+    Raises:
+        ConfigError: the configuration, or a file or address that it names, is not usable.
+        UnavailableError: what is needed from storage to begin is not to be had.
+        StorageFaultError: the disk fails.
+        InternalError: a defect of ours.
+    """
+    set_up_logging()
+    config = load_config(path, os.environ)
+    asyncio.run(_run_until_signal(config, on_ready))
+
+
+async def _run_until_signal(config: RouterConfig, on_ready: Callable[[str], None]) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    await run(
+        config,
+        clock=SystemClock(),
+        random=Random(),  # noqa: S311 - jitter, no secret
+        stopping=stopping,
+        on_ready=lambda addresses: on_ready(addresses.ready_line()),
+    )
+
+
+async def run(
+    config: RouterConfig,
+    *,
+    clock: Clock,
+    random: Random,
+    stopping: asyncio.Event,
+    on_ready: Callable[[BoundAddresses], None],
+) -> None:
+    """Run a router until `stopping` is set; errors as `run_router`.
+
+    Args:
+        config: of the router.
+        clock: tells the time.
+        random: for jitter.
+        stopping: set it to stop in order.
+        on_ready: told where the doors are, once they are open.
+    """
+    try:
+        async with AsyncExitStack() as stack:
+            parts = await _assemble(config, clock, stack)
+            await _serve(config, parts, random, stopping, on_ready)
+    except* WaveMQError as group:
+        raise _first(group) from group
+    _log.info("router_stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What exists before anything is served."""
+
+    store: LocationRouter
+    secret: EntitySecret
+    admission: Admission
+    publishing: Publishing
+    designations: Mapping[Hash, bytes]
+    recorder: Recorder
+    core: Router
+    clock: Clock
+
+
+async def _assemble(config: RouterConfig, clock: Clock, stack: AsyncExitStack) -> _Parts:
+    """Open everything; what is opened is closed by the stack."""
+    store = await stack.enter_async_context(LocationRouter.from_tables(config.storage_tables))
+    secret = await load_router_entity(config.entity_file, store.default_location, clock.now())
+    engine_config = EngineConfig(
+        default_location=store.default_location,
+        locations=store.locations,
+        default_to_unrevoked=config.is_default_unrevoked,
+    )
+    engine = await stack.enter_async_context(Engine(store, config.database, engine_config))
+    admission = Admission(engine)
+    stack.push_async_callback(admission.aclose)
+    designations = await load_designations(
+        config.designated_files, secret.entity.hash, admission, clock.now()
+    )
+    for uplink in config.uplinks:
+        if uplink.namespace in designations:
+            raise ConfigError(
+                f"this router is the designated one of {uplink.namespace.to_text()}; "
+                "remove its RoutingConfig.Router entry"
+            )
+    journal = await asyncio.to_thread(SqliteJournal, config.queue_directory)
+    stack.push_async_callback(asyncio.to_thread, journal.close)
+    retained = await asyncio.to_thread(SqliteRetained, config.retained_directory)
+    stack.push_async_callback(asyncio.to_thread, retained.close)
+    recorder = Recorder(journal, retained)
+    router_id = await asyncio.to_thread(recorder.router_id, lambda: str(uuid.uuid4()))
+    snapshot = await asyncio.to_thread(recorder.snapshot)
+    publishing = Publishing(engine, admission, origin_router=router_id)
+    stack.push_async_callback(publishing.aclose)
+    routing_config = RoutingConfig(
+        router_id=router_id,
+        uplinks=frozenset(uplink.namespace for uplink in config.uplinks),
+        designated=frozenset(designations),
+        queue_expiry_s=config.queue_expiry_s,
+        consumer_queue=_limits(config.subscription_queue),
+        uplink_queue=_limits(config.uplink_queue),
+    )
+    return _Parts(
+        store=store,
+        secret=secret,
+        admission=admission,
+        publishing=publishing,
+        designations=designations,
+        recorder=recorder,
+        core=Router(routing_config, snapshot, clock.now()),
+        clock=clock,
+    )
+
+
+class _StoppedError(Exception):
+    """Ends the background work after an orderly stop; never leaves this module."""
+
+
+async def _serve(
+    config: RouterConfig,
+    parts: _Parts,
+    random: Random,
+    stopping: asyncio.Event,
+    on_ready: Callable[[BoundAddresses], None],
+) -> None:
+    """Serve until told to stop; then close doors, links and disk, in this order."""
+    counts = DoorCounts()
+    uplinks: dict[Hash, Uplink] = {}
+    driver = Driver(parts.core, parts.recorder, uplinks, parts.clock)
+    try:
+        async with asyncio.TaskGroup() as group:
+            doorway = Doorway(driver, parts.admission, parts.clock, group, counts)
+            uplink_door = UplinkDoor(doorway)
+            for one in config.uplinks:
+                uplinks[one.namespace] = Uplink(
+                    one.namespace, one.address, uplink_door, random=random
+                )
+            local_door = LocalDoor(
+                doorway,
+                publishing=parts.publishing,
+                locations=parts.store,
+                designated=frozenset(parts.designations),
+                uplinks=uplinks,
+            )
+            group.create_task(driver.run())
+            group.create_task(
+                keep_published(parts.secret, parts.store, parts.store.default_location, random)
+            )
+            async with AsyncExitStack() as open_doors:
+                metrics = _open_metrics(config, driver, counts, group, open_doors)
+                peer = await _open_peer_door(config, parts, PeerDoor(doorway), group, open_doors)
+                local = await open_doors.enter_async_context(
+                    serve_local(config.local_listen, local_door)
+                )
+                for uplink in uplinks.values():
+                    group.create_task(uplink.run())
+                addresses = BoundAddresses(local=local, peer=peer, metrics=metrics)
+                _log.info(
+                    "router_ready",
+                    version=wavemq.__version__,
+                    local=str(local),
+                    peer=str(peer),
+                    metrics=str(metrics),
+                )
+                on_ready(addresses)
+                await stopping.wait()
+                _log.info("router_stopping")
+            raise _StoppedError
+    except* _StoppedError:
+        pass  # everything in the group has been cancelled and has ended
+    finally:
+        await driver.aclose()
+
+
+async def _open_peer_door(
+    config: RouterConfig,
+    parts: _Parts,
+    port: PeerDoor,
+    group: asyncio.TaskGroup,
+    stack: AsyncExitStack,
+) -> Address | None:
+    if config.peer_listen is None:
+        return None
+    certificate = await asyncio.to_thread(make_server_certificate, parts.clock.now())
+    # One certificate for all links of this process, so one signature over it.
+    signed = signature.sign(parts.secret, certificate.signature)
+    claims = {
+        namespace: RouterClaim(router=parts.secret.entity.hash, signature=signed, proof=proof)
+        for namespace, proof in parts.designations.items()
+    }
+    listening = stack.enter_context(closing(listen(config.peer_listen)))
+    listener = await stack.enter_async_context(
+        serve_peers(listening, port, certificate=certificate, claims=claims)
+    )
+    serving = group.create_task(listener.serve())
+    stack.push_async_callback(_cancel, serving)
+    return bound_address(listening)
+
+
+def _open_metrics(
+    config: RouterConfig,
+    driver: Driver,
+    counts: DoorCounts,
+    group: asyncio.TaskGroup,
+    stack: AsyncExitStack,
+) -> Address | None:
+    """Serve metrics if their address is free; a router without them is better than none."""
+    if config.metrics_listen is None:
+        return None
+    try:
+        listening = listen(config.metrics_listen)
+    except ConfigError as error:
+        _log.warning("metrics_not_served", reason=error.reason)
+        return None
+    stack.enter_context(closing(listening))
+    own = ProcessMetrics()
+
+    def read() -> bytes:
+        return render_metrics(metric_values(driver.statistics(), counts)) + own.to_bytes()
+
+    server = MetricsServer(listening, read)
+    serving = group.create_task(server.serve())
+
+    async def stop() -> None:
+        server.stop()
+        await asyncio.wait({serving})
+
+    stack.push_async_callback(stop)
+    return bound_address(listening)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
+
+
+def _limits(bounds: QueueBounds) -> QueueLimits:
+    return QueueLimits(messages_max=bounds.messages_max, bytes_max=bounds.bytes_max)
+
+
+def _first(group: BaseExceptionGroup[WaveMQError]) -> WaveMQError:
+    """Return the first error of a group: what follows it is mostly its consequence."""
+    found = group.exceptions[0]
+    return found if isinstance(found, WaveMQError) else _first(found)

@@ -1,0 +1,64 @@
+"""One reader of a queue, between the core that delivers and the stream that takes.
+
+Owns what was delivered and not taken yet, bounded by the reader's credit. Refuses to know what
+becomes of the messages. Fault model: the stream may end at any moment; what it has not confirmed
+goes back to the queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from wavemq.errors import WaveMQError
+from wavemq.routing.effects import Delivery
+from wavemq.routing.records import Place
+
+
+class QueueReader:
+    """Hands deliveries on in batches; made by the driver.
+
+    Args:
+        confirm: told the last place that was written to the stream.
+        detach: told when the reader leaves.
+    """
+
+    def __init__(self, *, confirm: Callable[[Place], None], detach: Callable[[], None]) -> None:
+        self._confirm = confirm
+        self._detach = detach
+        self._delivered: list[Delivery] = []
+        self._unconfirmed: Place | None = None
+        self._error: WaveMQError | None = None
+        self._arrived = asyncio.Event()
+
+    def put(self, deliveries: Sequence[Delivery]) -> None:
+        """Take deliveries from the core."""
+        self._delivered.extend(deliveries)
+        self._arrived.set()
+
+    def end(self, error: WaveMQError) -> None:
+        """Take note that nothing more will come."""
+        self._error = error
+        self._arrived.set()
+
+    async def take(self) -> Sequence[Delivery]:
+        """Confirm the batch before, and return the next one, never empty.
+
+        Raises:
+            WaveMQError: the queue has ended, or another reader took over.
+        """
+        if self._unconfirmed is not None:
+            self._confirm(self._unconfirmed)
+            self._unconfirmed = None
+        while not self._delivered:
+            if self._error is not None:
+                raise self._error
+            self._arrived.clear()
+            await self._arrived.wait()
+        batch, self._delivered = self._delivered, []
+        self._unconfirmed = batch[-1].place
+        return batch
+
+    def close(self) -> None:
+        """Leave; what was not confirmed goes back to the queue."""
+        self._detach()
