@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 from tests.support.edges import NAMESPACE, edge, entity, statement
 from tests.support.worlds import DAY_S, NOW, World, after
 from wavemq.authz.admission import Admission
+from wavemq.authz.held_keys import HeldKeys
+from wavemq.authz.opening import Discarded, Locked, Opened, try_to_open
 from wavemq.authz.prover import Edge, find_chains
 from wavemq.authz.verdict_cache import Claim
+from wavemq.authz.verdicts import MissingObjectsError
 from wavemq.authz.verifier import ProofWorld, verify_proof
 from wavemq.errors import InvalidParameterError, NoProofFoundError, ProofInvalidError
 from wavemq.wave.attestation_create import CreatedAttestation
@@ -121,6 +124,17 @@ def cast() -> World:
     return asyncio.run(World.create(*NAMES))
 
 
+@pytest.fixture(scope="module")
+def chain(cast: World) -> list[CreatedAttestation]:
+    """Two hops, the second with an encrypted body."""
+
+    async def grant() -> list[CreatedAttestation]:
+        first = await cast.grant("namespace", "carol", "publish", "*", indirections=1)
+        return [first, await cast.grant("carol", "alice", "publish", "a/*", is_encrypted=True)]
+
+    return asyncio.run(grant())
+
+
 async def built_and_verified(
     cast: World, chosen: Sequence[Grant], wish: Statement
 ) -> tuple[World, list[CreatedAttestation], bytes] | None:
@@ -173,6 +187,58 @@ def test_chain_without_one_of_its_links_proves_nothing(
     assert asyncio.run(built_and_verified(cast, hops, wish)) is not None
     fewer = [hop for index, hop in enumerate(hops) if index != removed % length]
     assert asyncio.run(built_and_verified(cast, fewer, wish)) is None
+
+
+changes = st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), min_size=1, max_size=4)
+
+
+def changed(content: bytes, edits: Sequence[tuple[int, int]]) -> bytes:
+    """Overwrite, insert or remove bytes somewhere."""
+    result = bytearray(content)
+    for position, value in edits:
+        at = position % len(result)
+        match position % 3:
+            case 0:
+                result[at] = value
+            case 1:
+                result[at:at] = bytes([value])
+            case _:
+                del result[at]
+    return bytes(result)
+
+
+@settings(max_examples=300, deadline=None)
+@given(edits=changes)
+def test_changed_proof_is_refused_or_means_the_same(
+    cast: World, chain: list[CreatedAttestation], edits: list[tuple[int, int]]
+) -> None:
+    honest = cast.proof(*chain)
+    try:
+        verdict = verify_proof(changed(honest, edits), ProofWorld(), now=NOW)
+    except (ProofInvalidError, MissingObjectsError):
+        return
+    meaning = verify_proof(honest, ProofWorld(), now=NOW)
+    assert verdict.subject == meaning.subject
+    assert is_subset(verdict.policy, meaning.policy)
+
+
+@settings(max_examples=300, deadline=None)
+@given(edits=changes, index=st.integers(0, 1), is_keyed=st.booleans())
+def test_changed_attestation_is_an_outcome_and_never_a_crash(
+    cast: World,
+    chain: list[CreatedAttestation],
+    edits: list[tuple[int, int]],
+    index: int,
+    is_keyed: bool,
+) -> None:
+    created = chain[index]
+    attempt = try_to_open(
+        changed(created.attestation.wire, edits),
+        created.prover_key if is_keyed else None,
+        cast["alice"],
+        HeldKeys(),
+    )
+    assert isinstance(attempt, Opened | Locked | Discarded)
 
 
 @settings(max_examples=20, deadline=None)
