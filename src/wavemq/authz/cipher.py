@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wavemq.wave.location import Location
     from wavemq.wave.validity import Validity
 
-PATIENCE_SECONDS: Final = 0.25
+PATIENCE_SECONDS: Final = 0.1
 """How long encrypting waits to hear whether whom it is for was revoked."""
 
 

@@ -63,9 +63,9 @@ _log = structlog.get_logger(__name__)
 
 SECRETS_REMEMBERED_MAX: Final = 1024
 """Opened secrets in memory, found again by the bytes and the passphrase."""
-SYNC_PATIENCE_SECONDS: Final = 0.5
+SYNC_PATIENCE_SECONDS: Final = 0.55
 """How long a publish waits for a synchronization; it must be answered within 1 s (11a)."""
-REVOCATION_PATIENCE_SECONDS: Final = 0.25
+REVOCATION_PATIENCE_SECONDS: Final = 0.15
 """How long building a proof then waits for revocation lookups."""
 SYNC_RETRY_SECONDS: Final = 5.0
 """How long after a synchronization that storage did not answer the next is tried."""

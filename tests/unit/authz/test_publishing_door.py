@@ -162,6 +162,19 @@ async def test_first_publish_answers_in_time_whatever_storage_does(
     assert loop.time() - started < ANSWER_SECONDS_MAX
 
 
+async def test_every_wait_together_stays_within_the_answer_time(site: Site) -> None:
+    """Storage hangs after the graph is known: synchronization, revocations, encryption all wait."""
+    await site.world.grant("namespace", "alice", "publish", "a/*", is_encrypted=True)
+    await site.publish("alice", "a/b")
+    site.world.store.delay_s = 30.0
+    later = after(FOUND_SECONDS_MAX + 1)
+    started = asyncio.get_running_loop().time()
+    await site.publish("alice", "a/b", now=later, encryption_partition=(b"plant",))
+    with pytest.raises(NoProofFoundError):
+        await site.publish("alice", "b", now=after(FOUND_SECONDS_MAX + 2))
+    assert asyncio.get_running_loop().time() - started < 2 * ANSWER_SECONDS_MAX
+
+
 async def test_publish_goes_on_with_what_is_known_while_storage_is_away(site: Site) -> None:
     await site.world.grant("namespace", "alice", "publish", "*", is_encrypted=True)
     await site.publish("alice", "a")
