@@ -24,6 +24,7 @@ from wavemq.errors import (
     BodySchemeError,
     InvalidSignatureError,
     MalformedObjectError,
+    MalformedPartitionError,
     MessageDecryptError,
     ObjectError,
 )
@@ -240,8 +241,8 @@ def read_envelope(attestation: Attestation, key: bytes) -> Envelope:
         slots.append(listed.octets())
     try:
         partition = check_partition(slots)
-    except ValueError as error:
-        raise MalformedObjectError("the partition is malformed") from error
+    except MalformedPartitionError as error:
+        raise MalformedObjectError("the partition is malformed", cause=error) from error
     return Envelope(partition, message, key)
 
 
