@@ -2,21 +2,60 @@
 
 Owns the encoding of records, queues and retained messages, and the router's id. Refuses to decide
 anything. Fault model: the disk may fail or hold unsound bytes, which journals find by checksum;
-what is sound but does not parse counts as corrupt too and is set aside. All calls block; they are
-for the journal's thread, but for `read` and `retained`, which may have threads of their own.
+what is sound but does not parse counts as corrupt too. All calls block: `write` belongs to one
+thread, `read` and `retained` may come from others.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
 
-from wavemq.messages.message import Message
-from wavemq.messages.topic import TopicFilter
-from wavemq.messages.verified import Verified
-from wavemq.routing.records import JournalChanges, RecordId, Snapshot
-from wavemq.storage.journal import Journal
-from wavemq.storage.retained import RetainedStore
+from google.protobuf.message import DecodeError
+
+from wavemq.clock import Instant
+from wavemq.errors import CorruptRecordError, WaveMQError
+from wavemq.messages.message import Message, SubscriptionRequest
+from wavemq.messages.topic import ANY_LEVELS, ONE_LEVEL, SEPARATOR, Topic, TopicFilter
+from wavemq.messages.verified import Verified, restored_from_journal
+from wavemq.routing.records import (
+    ConsumerQueueDefinition,
+    JournalChanges,
+    Place,
+    QueueDefinition,
+    QueueId,
+    RecordId,
+    Snapshot,
+    StoredEntry,
+    StoredQueue,
+    UplinkQueueDefinition,
+)
+from wavemq.storage.journal import EntryRow, Journal, JournalBatch, QueueRow, RecordRow
+from wavemq.storage.retained import RetainedRow, RetainedStore
 from wavemq.wave.hashes import Hash
+from wavemq.wire import mqpb_pb2 as mqpb
+from wavemq.wire.convert import (
+    location_from_wire,
+    location_to_wire,
+    message_from_wire,
+    message_to_wire,
+    subscription_from_wire,
+    subscription_to_wire,
+)
+
+ROUTER_ID: Final = "router_id"
+_FORMAT: Final = 1
+_RECORD: Final = struct.Struct(">Bq")
+"""Format, granted until."""
+_QUEUE: Final = struct.Struct(">BBqH")
+"""Format, kind, granted until, length of the source's location."""
+_INSTANT_MAX: Final = Instant(2**63 - 1)
+"""The latest that is kept, in 2262; proofs may say 9999."""
+_KIND_UPLINK: Final = 0
+_KIND_LOCAL: Final = 1
+_KIND_PEER: Final = 2
 
 
 class Recorder:
@@ -27,7 +66,9 @@ class Recorder:
         retained: of retained messages.
     """
 
-    def __init__(self, journal: Journal, retained: RetainedStore) -> None: ...
+    def __init__(self, journal: Journal, retained: RetainedStore) -> None:
+        self._journal = journal
+        self._retained = retained
 
     def router_id(self, make: Callable[[], str]) -> str:
         """Return the id that is kept with the journal; make and keep one the first time.
@@ -35,7 +76,12 @@ class Recorder:
         Raises:
             StorageFaultError: the disk fails.
         """
-        ...
+        kept = self._journal.setting(ROUTER_ID)
+        if kept is not None:
+            return kept.decode()
+        made = make()
+        self._journal.keep_setting(ROUTER_ID, made.encode())
+        return made
 
     def snapshot(self) -> Snapshot:
         """Return what a core starts from.
@@ -43,7 +89,28 @@ class Recorder:
         Raises:
             StorageFaultError: the disk fails.
         """
-        ...
+        contents = self._journal.contents()
+        queues: list[StoredQueue] = []
+        corrupt_count = contents.corrupt_count
+        for found in contents.queues:
+            try:
+                definition = _queue_from_bytes(found.definition, found.proof)
+            except CorruptRecordError:
+                corrupt_count += 1
+                continue
+            entries = [
+                StoredEntry(Place(row.place), RecordId(row.record), row.size_bytes)
+                for row in found.entries
+            ]
+            queues.append(
+                StoredQueue(QueueId(found.queue), definition, found.dropped_count, entries)
+            )
+        return Snapshot(
+            queues,
+            next_queue=QueueId(contents.next_queue),
+            next_record=RecordId(contents.next_record),
+            corrupt_count=corrupt_count,
+        )
 
     def write(self, changes: JournalChanges) -> None:
         """Perform a `WriteJournal`.
@@ -51,7 +118,20 @@ class Recorder:
         Raises:
             StorageFaultError: report `JournalFailed` with it.
         """
-        ...
+        if changes.retained:
+            # First, since what follows can be repeated: a repeated row replaces itself.
+            self._retained.write(
+                [
+                    RetainedRow(
+                        namespace.to_bytes(),
+                        topic.text,
+                        _message_to_bytes(message),
+                        message.value.proof,
+                    )
+                    for (namespace, topic), message in changes.retained.items()
+                ]
+            )
+        self._journal.write(_batch(changes))
 
     def read(
         self, records: Sequence[RecordId]
@@ -61,7 +141,8 @@ class Recorder:
         Raises:
             StorageFaultError: report `RecordsUnread` with it.
         """
-        ...
+        rows = self._journal.read(records)
+        return [(record, _message_or_none(rows[record])) for record in records]
 
     def retained(self, namespace: Hash, topic_filter: TopicFilter) -> Iterator[Sequence[Message]]:
         """Perform a `ReadRetained`: give batches of messages, ascending by topic.
@@ -69,4 +150,124 @@ class Recorder:
         Raises:
             StorageFaultError: the disk fails.
         """
-        ...
+        after: str | None = None
+        while True:
+            page = self._retained.find(
+                namespace.to_bytes(),
+                prefix=_fixed_prefix(topic_filter),
+                is_wanted=lambda text: topic_filter.matches(Topic(text)),
+                after=after,
+            )
+            found = (_message_or_none(row) for row in page.rows)
+            messages = [message.value for message in found if message is not None]
+            if messages:
+                yield messages
+            if page.next_after is None:
+                return
+            after = page.next_after
+
+
+def _fixed_prefix(topic_filter: TopicFilter) -> str:
+    """Return what every topic that matches begins with."""
+    fixed: list[str] = []
+    for level in topic_filter.levels:
+        if level in (ONE_LEVEL, ANY_LEVELS):
+            break
+        fixed.append(level)
+    return SEPARATOR.join(fixed)
+
+
+def _batch(changes: JournalChanges) -> JournalBatch:
+    return JournalBatch(
+        queues=[
+            QueueRow(queue, *_queue_to_bytes(definition))
+            for queue, definition in changes.queues.items()
+        ],
+        dropped_counts=dict[int, int](changes.dropped_counts),
+        records=[
+            RecordRow(record, _message_to_bytes(message), message.value.proof)
+            for record, message in changes.records.items()
+        ],
+        entries=[
+            EntryRow(queue, entry.place, entry.record, entry.size_bytes)
+            for (queue, _), entry in changes.entries.items()
+        ],
+        removed_entries=changes.removed_entries,
+        removed_queues=changes.removed_queues,
+        removed_records=changes.removed_records,
+    )
+
+
+# --- messages -----------------------------------------------------------------------------------
+
+
+def _message_to_bytes(message: Verified[Message]) -> bytes:
+    head = _RECORD.pack(_FORMAT, min(message.granted_until, _INSTANT_MAX))
+    return head + message_to_wire(message.value).SerializeToString()
+
+
+def _message_or_none(row: RecordRow | RetainedRow | CorruptRecordError) -> Verified[Message] | None:
+    """Return the message of a row; None if it is corrupt."""
+    if isinstance(row, CorruptRecordError):
+        return None
+    try:
+        kept_format, granted_until = _RECORD.unpack_from(row.body)
+        if kept_format != _FORMAT:
+            return None
+        wire = mqpb.Message.FromString(row.body[_RECORD.size :])
+        message = replace(message_from_wire(wire), proof=row.proof)
+    except (struct.error, DecodeError, WaveMQError):
+        return None
+    return restored_from_journal(message, Instant(granted_until))
+
+
+# --- queues -------------------------------------------------------------------------------------
+
+
+def _queue_to_bytes(definition: QueueDefinition) -> tuple[bytes, bytes]:
+    """Return the bytes of a definition, and its proof, which is kept apart."""
+    if isinstance(definition, UplinkQueueDefinition):
+        head = _QUEUE.pack(_FORMAT, _KIND_UPLINK, 0, 0)
+        return head + definition.namespace.to_bytes(), b""
+    request = definition.subscription.value
+    location = b""
+    if request.source_location is not None:
+        location = location_to_wire(request.source_location).SerializeToString()
+    kind = _KIND_LOCAL if definition.is_local else _KIND_PEER
+    granted_until = min(definition.subscription.granted_until, _INSTANT_MAX)
+    head = _QUEUE.pack(_FORMAT, kind, granted_until, len(location))
+    end = request.absolute_expiry
+    kept = replace(
+        request, proof=b"", absolute_expiry=None if end is None else min(end, _INSTANT_MAX)
+    )
+    wire = subscription_to_wire(kept)
+    return head + location + wire.SerializeToString(), request.proof
+
+
+def _queue_from_bytes(content: bytes, proof: bytes) -> QueueDefinition:
+    """Return a definition.
+
+    Raises:
+        CorruptRecordError: the bytes are none.
+    """
+    try:
+        kept_format, kind, granted_until, location_length = _QUEUE.unpack_from(content)
+        rest = content[_QUEUE.size :]
+        if kept_format != _FORMAT or kind not in (_KIND_UPLINK, _KIND_LOCAL, _KIND_PEER):
+            raise CorruptRecordError("the definition of a queue has an unknown form")
+        if kind == _KIND_UPLINK:
+            return UplinkQueueDefinition(Hash.from_bytes(rest))
+        request = _request_from_bytes(rest, location_length, proof)
+    except (struct.error, DecodeError, WaveMQError) as error:
+        raise CorruptRecordError(f"the definition of a queue does not parse: {error}") from error
+    subscription = restored_from_journal(request, Instant(granted_until))
+    return ConsumerQueueDefinition(subscription, is_local=kind == _KIND_LOCAL)
+
+
+def _request_from_bytes(content: bytes, location_length: int, proof: bytes) -> SubscriptionRequest:
+    location = None
+    if location_length:
+        wire = mqpb.LocationURI.FromString(content[:location_length])
+        location = location_from_wire(wire)
+    params = mqpb.PeerSubscribeParams.FromString(content[location_length:])
+    return replace(subscription_from_wire(params), source_location=location, proof=proof)

@@ -18,9 +18,9 @@ from wavemq.messages.verified import Verified
 from wavemq.wave.hashes import Hash
 
 QueueId = NewType("QueueId", int)
-"""A queue; the number is never used again, restarts included."""
+"""A queue; the number is not used again while the process runs, or while the queue exists."""
 RecordId = NewType("RecordId", int)
-"""A message that is kept once for all queues that hold it; never used again."""
+"""A message that is kept once for all queues that hold it; used again as a queue's number is."""
 Place = NewType("Place", int)
 """The place of a message in one queue; grows along the queue."""
 
@@ -73,7 +73,7 @@ class Snapshot:
 
     Attributes:
         queues: every queue.
-        next_queue: a queue id above all that were ever used.
+        next_queue: a queue id above all that are in use.
         next_record: a record id above all that are in use.
         corrupt_count: records and queues that could not be read back and were set aside.
     """

@@ -3,8 +3,8 @@
 Owns the Protocol of journals and the rows that pass through it. Refuses to know what the bytes
 mean. Fault model of every journal: `write` is all or nothing and durable when it returns; a killed
 process or a power cut loses nothing that was written. A full or failing disk is a
-`StorageFaultError`, and nothing of that write is kept. Every row carries a checksum: one that fails
-it is set aside and counted, and the rest is served.
+`StorageFaultError`, and nothing of that write is kept. Bodies and definitions carry a checksum,
+proofs their hash: what fails it is set aside and counted, and the rest is served.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ class RecordRow:
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """A queue; `definition` means nothing here."""
+    """A queue; `definition` means nothing here, `proof` is stored once, like that of a body."""
 
     queue: int
     definition: bytes = field(repr=False)
+    proof: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class QueueContents:
 
     queue: int
     definition: bytes = field(repr=False)
+    proof: bytes = field(repr=False)
     dropped_count: int
     entries: Sequence[EntryRow] = field(repr=False)
 
@@ -84,9 +86,9 @@ class JournalContents:
 
     Attributes:
         queues: every sound queue.
-        next_queue: above every queue that ever was.
+        next_queue: above every queue that is.
         next_record: above every record that is.
-        corrupt_count: rows set aside so far.
+        corrupt_count: rows and files set aside at this start.
     """
 
     queues: Sequence[QueueContents]
@@ -118,7 +120,7 @@ class Journal(Protocol):
     """Keeps queues of records. Calls block; `write` comes from one thread, `read` from any."""
 
     def contents(self) -> JournalContents:
-        """Return what was written and not removed, and forget bodies that no queue refers to.
+        """Return what was written and not removed.
 
         Raises:
             StorageFaultError: the disk fails.

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
+
+from wavemq.limits import MIB
+
+PAGE_ROWS_MAX: Final = 256
+PAGE_BYTES_MAX: Final = MIB
+"""Bodies of a page; one row may exceed it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,287 @@
+"""One SQLite file that survives kill -9 and power cuts, opened by one process.
+
+Owns the settings that make a commit durable, the lock, the mapping of SQLite's errors to ours, and
+the table of proofs, each stored once by its hash. Refuses to know the other tables. Fault model:
+the disk may be full, failing, read-only or damaged. What SQLite calls damaged when the file is
+opened is set aside under another name, and a new file is begun: a router with an empty journal is
+of more use than one that does not start, and nothing is deleted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import sqlite3
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from wavemq.errors import ConfigError, CorruptRecordError, StorageFaultError
+
+PROOFS_CACHED_MAX: Final = 128
+"""Proofs in memory per direction, at about 55 kB each, mostly shared with their messages."""
+PROOFS_UNSWEPT_MAX: Final = 512
+"""New proofs after which those that nothing refers to are removed."""
+PAGES_FREE_MAX: Final = 4096
+"""Free pages that a file keeps; beyond, it shrinks."""
+PAGES_FREED_AT_ONCE: Final = 1024
+_NO_PROOF: Final = 0
+
+_PROOFS_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS proofs (
+    proof INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, content BLOB NOT NULL
+) STRICT;
+"""
+
+
+def checksum(*parts: bytes | int) -> int:
+    """Return what tells an unharmed row from a damaged one."""
+    value = 0
+    for part in parts:
+        value = zlib.crc32(part.to_bytes(8, "big") if isinstance(part, int) else part, value)
+    return value
+
+
+class SqliteFile:
+    """An open file: one connection that writes, one that reads.
+
+    Args:
+        path: of the file; its directory is made if need be.
+        schema: statements that create its tables if they are not there.
+        version: of the schema.
+        sweep: statement that deletes the proofs that nothing refers to.
+
+    Raises:
+        ConfigError: another process has it open, or a newer version of the program wrote it.
+        StorageFaultError: it cannot be opened or made.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        schema: str,
+        version: int,
+        sweep: str,
+    ) -> None:
+        self.path = path
+        self.damaged_count = 0
+        self._sweep = sweep
+        self._proof_ids: OrderedDict[bytes, int] = OrderedDict()
+        self._proof_contents: OrderedDict[int, bytes] = OrderedDict()
+        self._unswept_count = 0
+        self._read_lock = threading.Lock()
+        self._lock = _lock(path)
+        try:
+            self.writer = self._open(schema, version)
+            with mapped_errors(path):
+                self._reader = _connect(path)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _open(self, schema: str, version: int) -> sqlite3.Connection:
+        try:
+            return self._prepare(schema, version)
+        except sqlite3.OperationalError as error:
+            raise StorageFaultError(f"{self.path} cannot be opened: {error}") from error
+        except sqlite3.DatabaseError:
+            self._set_aside()
+        with mapped_errors(self.path):
+            return self._prepare(schema, version)
+
+    def _prepare(self, schema: str, version: int) -> sqlite3.Connection:
+        connection = _connect(self.path)
+        try:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            (found,) = connection.execute("PRAGMA user_version").fetchone()
+            if found > version:
+                raise ConfigError(
+                    f"{self.path} was written by a newer version of this program "
+                    f"(format {found}, this one knows {version})"
+                )
+            connection.executescript(_PROOFS_TABLE + schema)
+            connection.execute(f"PRAGMA user_version = {version}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _set_aside(self) -> None:
+        """Rename a damaged file, with its log, to a name that is free."""
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.damaged-{number}")).exists():
+            number += 1
+        try:
+            self.path.rename(aside)
+            for suffix in ("-wal", "-shm"):
+                part = self.path.with_name(self.path.name + suffix)
+                if part.exists():
+                    part.rename(aside.with_name(aside.name + suffix))
+        except OSError as error:
+            raise StorageFaultError(
+                f"{self.path} is damaged and cannot be renamed: {error.strerror or error}"
+            ) from error
+        self.damaged_count += 1
+
+    def close(self) -> None:
+        """Close both connections and give the lock back."""
+        with self._read_lock:
+            self._reader.close()
+        self.writer.close()
+        os.close(self._lock)
+
+    # --- transactions -----------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection that writes; all or nothing, durable after the block.
+
+        Raises:
+            StorageFaultError: nothing was written.
+        """
+        with mapped_errors(self.path):
+            self.writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.writer
+                self.writer.execute("COMMIT")
+            except BaseException:
+                # What was put into the table of proofs is gone again.
+                self._proof_ids.clear()
+                if self.writer.in_transaction:
+                    self.writer.execute("ROLLBACK")
+                raise
+        if self._unswept_count > PROOFS_UNSWEPT_MAX:
+            self._sweep_proofs()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection that reads, from any thread, to one at a time.
+
+        Raises:
+            StorageFaultError: the disk fails.
+        """
+        with self._read_lock, mapped_errors(self.path):
+            yield self._reader
+
+    def size_bytes(self) -> int:
+        """Return the size of the file and its log."""
+        size = 0
+        for name in (self.path.name, self.path.name + "-wal"):
+            try:
+                size += self.path.with_name(name).stat().st_size
+            except FileNotFoundError:
+                continue  # the log comes and goes
+            except OSError as error:
+                raise StorageFaultError(
+                    f"{self.path} cannot be looked at: {error.strerror or error}"
+                ) from error
+        return size
+
+    def shrink(self) -> None:
+        """Give some free pages back to the file system if there are many.
+
+        Raises:
+            StorageFaultError: the disk fails.
+        """
+        with mapped_errors(self.path):
+            (free,) = self.writer.execute("PRAGMA freelist_count").fetchone()
+            if free > PAGES_FREE_MAX:
+                self.writer.execute(f"PRAGMA incremental_vacuum({PAGES_FREED_AT_ONCE})").fetchall()
+
+    # --- proofs -----------------------------------------------------------------------------
+
+    def proof_id(self, proof: bytes) -> int:
+        """Return the number of a proof, stored if need be; only inside a transaction."""
+        if not proof:
+            return _NO_PROOF
+        # Comparing the same object costs nothing, so most messages cost no hashing.
+        known = self._proof_ids.get(proof)
+        if known is not None:
+            self._proof_ids.move_to_end(proof)
+            return known
+        digest = hashlib.sha256(proof).digest()
+        row = self.writer.execute("SELECT proof FROM proofs WHERE hash = ?", (digest,)).fetchone()
+        if row is None:
+            cursor = self.writer.execute(
+                "INSERT INTO proofs (hash, content) VALUES (?, ?)", (digest, proof)
+            )
+            number = cursor.lastrowid
+            assert number is not None
+            self._unswept_count += 1
+        else:
+            (number,) = row
+        self._proof_ids[proof] = number
+        if len(self._proof_ids) > PROOFS_CACHED_MAX:
+            self._proof_ids.popitem(last=False)
+        return int(number)
+
+    def proof(self, reader: sqlite3.Connection, number: int) -> bytes:
+        """Return a proof by its number, the same object for the same proof where possible.
+
+        Raises:
+            CorruptRecordError: it is absent or does not have its hash.
+        """
+        if number == _NO_PROOF:
+            return b""
+        known = self._proof_contents.get(number)
+        if known is not None:
+            self._proof_contents.move_to_end(number)
+            return known
+        row = reader.execute(
+            "SELECT hash, content FROM proofs WHERE proof = ?", (number,)
+        ).fetchone()
+        if row is None or hashlib.sha256(row[1]).digest() != row[0]:
+            raise CorruptRecordError("a proof on disk is absent or damaged")
+        content: bytes = row[1]
+        self._proof_contents[number] = content
+        if len(self._proof_contents) > PROOFS_CACHED_MAX:
+            self._proof_contents.popitem(last=False)
+        return content
+
+    def _sweep_proofs(self) -> None:
+        """Remove proofs that nothing refers to."""
+        self._unswept_count = 0
+        with self.transaction() as writer:
+            writer.execute(self._sweep)
+            # Numbers of removed proofs may be given to others.
+            self._proof_ids.clear()
+        with self._read_lock:
+            self._proof_contents.clear()
+
+
+@contextmanager
+def mapped_errors(path: Path) -> Iterator[None]:
+    """Raise what SQLite raises as `StorageFaultError`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StorageFaultError(f"the disk failed at {path}: {error}") from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
+
+
+def _lock(path: Path) -> int:
+    """Return the open lock file of a file, locked until it is closed or the process ends."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(
+            path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+    except OSError as error:
+        raise StorageFaultError(f"{path} cannot be made: {error.strerror or error}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise ConfigError(f"{path} is in use by another process") from error
+    return descriptor

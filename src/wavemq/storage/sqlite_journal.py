@@ -1,0 +1,265 @@
+"""The journal in an SQLite file.
+
+Owns its tables. Refuses to know what the bytes mean. Fault model: as every journal; in addition a
+file that SQLite finds damaged at the start is set aside whole (see `sqlite_file`), and a queue or
+body that fails its checksum is moved to the table `quarantine`, where an operator finds it. The
+entries of a queue set aside so stay in the file, unused.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from wavemq.errors import CorruptRecordError
+from wavemq.storage.journal import (
+    EntryRow,
+    JournalBatch,
+    JournalContents,
+    JournalStatistics,
+    QueueContents,
+    RecordRow,
+)
+from wavemq.storage.sqlite_file import SqliteFile, checksum
+
+FILE_NAME: Final = "queues.sqlite"
+FORMAT: Final = 1
+WRITES_PER_SHRINKING: Final = 512
+"""How often free space is looked at."""
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS settings (
+    name TEXT PRIMARY KEY, value BLOB NOT NULL, checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS queues (
+    queue INTEGER PRIMARY KEY, proof INTEGER NOT NULL, definition BLOB NOT NULL,
+    checksum INTEGER NOT NULL, dropped INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE IF NOT EXISTS records (
+    record INTEGER PRIMARY KEY, proof INTEGER NOT NULL, checksum INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS entries (
+    queue INTEGER NOT NULL, place INTEGER NOT NULL, record INTEGER NOT NULL,
+    size INTEGER NOT NULL, PRIMARY KEY (queue, place)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS quarantine (
+    kind TEXT NOT NULL, number INTEGER NOT NULL, proof INTEGER NOT NULL, content BLOB NOT NULL
+) STRICT;
+"""
+_SWEEP: Final = """
+DELETE FROM proofs WHERE proof NOT IN (
+    SELECT proof FROM records UNION SELECT proof FROM queues UNION SELECT proof FROM quarantine
+)
+"""
+
+
+class SqliteJournal:
+    """A `Journal` in a file of a directory.
+
+    Args:
+        directory: where the file is; made if need be.
+
+    Raises:
+        ConfigError: another process uses it, or a newer version of the program wrote it.
+        StorageFaultError: it cannot be opened.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._file = SqliteFile(
+            directory / FILE_NAME,
+            schema=_SCHEMA,
+            version=FORMAT,
+            sweep=_SWEEP,
+        )
+        self._corrupt_count = self._file.damaged_count
+        self._corrupt_records: set[int] = set()
+        self._write_count = 0
+
+    # --- at the start -----------------------------------------------------------------------
+
+    def contents(self) -> JournalContents:
+        """Return what was written and not removed; unsound queues are set aside."""
+        with self._file.transaction() as connection:
+            queues: list[QueueContents] = []
+            rows = connection.execute(
+                "SELECT queue, proof, definition, checksum, dropped FROM queues ORDER BY queue"
+            ).fetchall()
+            for row in rows:
+                found = self._queue_contents(connection, *row)
+                if found is None:
+                    self._corrupt_count += 1
+                    connection.execute(
+                        "INSERT INTO quarantine SELECT 'queue', queue, proof, definition "
+                        "FROM queues WHERE queue = ?",
+                        (row[0],),
+                    )
+                    connection.execute("DELETE FROM queues WHERE queue = ?", (row[0],))
+                else:
+                    queues.append(found)
+            (next_queue,) = connection.execute(
+                "SELECT 1 + MAX("
+                "(SELECT COALESCE(MAX(queue), 0) FROM queues), "
+                "(SELECT COALESCE(MAX(queue), 0) FROM entries))"
+            ).fetchone()
+            (next_record,) = connection.execute(
+                "SELECT 1 + MAX("
+                "(SELECT COALESCE(MAX(record), 0) FROM records), "
+                "(SELECT COALESCE(MAX(record), 0) FROM entries))"
+            ).fetchone()
+        return JournalContents(queues, next_queue, next_record, self._corrupt_count)
+
+    def _queue_contents(
+        self,
+        connection: sqlite3.Connection,
+        queue: int,
+        proof: int,
+        definition: bytes,
+        found_checksum: int,
+        dropped_count: int,
+    ) -> QueueContents | None:
+        """Return a queue with its entries; None if it is unsound."""
+        if found_checksum != checksum(queue, definition):
+            return None
+        try:
+            proof_content = self._file.proof(connection, proof)
+        except CorruptRecordError:
+            return None
+        entries = [
+            EntryRow(queue, place, record, size_bytes)
+            for place, record, size_bytes in connection.execute(
+                "SELECT place, record, size FROM entries WHERE queue = ? ORDER BY place", (queue,)
+            )
+        ]
+        return QueueContents(queue, definition, proof_content, dropped_count, entries)
+
+    # --- records ----------------------------------------------------------------------------
+
+    def write(self, batch: JournalBatch) -> None:
+        """Write changes, durably; on an error nothing was written."""
+        with self._file.transaction() as connection:
+            self._add(connection, batch)
+            self._remove(connection, batch)
+        self._corrupt_records.difference_update(batch.removed_records)
+        self._write_count += 1
+        if self._write_count % WRITES_PER_SHRINKING == 0:
+            self._file.shrink()
+
+    def _add(self, connection: sqlite3.Connection, batch: JournalBatch) -> None:
+        for queue in batch.queues:
+            connection.execute(
+                "INSERT INTO queues (queue, proof, definition, checksum) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (queue) DO UPDATE SET proof = excluded.proof, "
+                "definition = excluded.definition, checksum = excluded.checksum",
+                (
+                    queue.queue,
+                    self._file.proof_id(queue.proof),
+                    queue.definition,
+                    checksum(queue.queue, queue.definition),
+                ),
+            )
+        connection.executemany(
+            "UPDATE queues SET dropped = ? WHERE queue = ?",
+            [(count, queue) for queue, count in batch.dropped_counts.items()],
+        )
+        connection.executemany(
+            "INSERT OR REPLACE INTO records (record, proof, checksum, body) VALUES (?, ?, ?, ?)",
+            [
+                (
+                    row.record,
+                    self._file.proof_id(row.proof),
+                    checksum(row.record, row.body),
+                    row.body,
+                )
+                for row in batch.records
+            ],
+        )
+        connection.executemany(
+            "INSERT OR REPLACE INTO entries (queue, place, record, size) VALUES (?, ?, ?, ?)",
+            [(row.queue, row.place, row.record, row.size_bytes) for row in batch.entries],
+        )
+
+    def _remove(self, connection: sqlite3.Connection, batch: JournalBatch) -> None:
+        connection.executemany(
+            "DELETE FROM entries WHERE queue = ? AND place = ?", batch.removed_entries
+        )
+        removed_queues = [(queue,) for queue in batch.removed_queues]
+        connection.executemany("DELETE FROM entries WHERE queue = ?", removed_queues)
+        connection.executemany("DELETE FROM queues WHERE queue = ?", removed_queues)
+        corrupt = self._corrupt_records.intersection(batch.removed_records)
+        connection.executemany(
+            "INSERT INTO quarantine SELECT 'record', record, proof, body "
+            "FROM records WHERE record = ?",
+            [(record,) for record in sorted(corrupt)],
+        )
+        connection.executemany(
+            "DELETE FROM records WHERE record = ?", [(record,) for record in batch.removed_records]
+        )
+
+    def read(self, records: Sequence[int]) -> Mapping[int, RecordRow | CorruptRecordError]:
+        """Return bodies; unsound ones are set aside when they are removed."""
+        found: dict[int, RecordRow | CorruptRecordError] = {}
+        with self._file.reading() as reader:
+            for record in records:
+                try:
+                    found[record] = self._read_one(reader, record)
+                except CorruptRecordError as error:
+                    if record not in self._corrupt_records:
+                        self._corrupt_records.add(record)
+                        self._corrupt_count += 1
+                    found[record] = error
+        return found
+
+    def _read_one(self, reader: sqlite3.Connection, record: int) -> RecordRow:
+        row = reader.execute(
+            "SELECT proof, checksum, body FROM records WHERE record = ?", (record,)
+        ).fetchone()
+        if row is None:
+            raise CorruptRecordError(f"record {record} is not there")
+        proof, found_checksum, body = row
+        if found_checksum != checksum(record, body):
+            raise CorruptRecordError(f"record {record} is damaged")
+        return RecordRow(record, body, self._file.proof(reader, proof))
+
+    # --- settings ---------------------------------------------------------------------------
+
+    def setting(self, name: str) -> bytes | None:
+        """Return a small value that was kept under a name; a damaged one counts as absent."""
+        with self._file.reading() as reader:
+            row = reader.execute(
+                "SELECT value, checksum FROM settings WHERE name = ?", (name,)
+            ).fetchone()
+        if row is None:
+            return None
+        value: bytes = row[0]
+        if row[1] != checksum(name.encode(), value):
+            self._corrupt_count += 1
+            return None
+        return value
+
+    def keep_setting(self, name: str, value: bytes) -> None:
+        """Keep a small value under a name, durably."""
+        with self._file.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO settings (name, value, checksum) VALUES (?, ?, ?)",
+                (name, value, checksum(name.encode(), value)),
+            )
+
+    def statistics(self) -> JournalStatistics:
+        """Return counts."""
+        with self._file.reading() as reader:
+            (records,) = reader.execute("SELECT COUNT(*) FROM records").fetchone()
+            (proofs,) = reader.execute("SELECT COUNT(*) FROM proofs").fetchone()
+        return JournalStatistics(
+            records=records,
+            proofs=proofs,
+            size_bytes=self._file.size_bytes(),
+            corrupt_count=self._corrupt_count,
+            write_count=self._write_count,
+        )
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()
