@@ -183,7 +183,7 @@ def _batch(changes: JournalChanges) -> JournalBatch:
             QueueRow(queue, *_queue_to_bytes(definition))
             for queue, definition in changes.queues.items()
         ],
-        dropped_counts=dict[int, int](changes.dropped_counts),
+        dropped_counts={int(queue): count for queue, count in changes.dropped_counts.items()},
         records=[
             RecordRow(record, _message_to_bytes(message), message.value.proof)
             for record, message in changes.records.items()
