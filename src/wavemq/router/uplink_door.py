@@ -94,7 +94,6 @@ class UplinkDoor(UplinkPort):
     def peer_failed(self, namespace: Hash, error: WaveMQError) -> None:
         """Count it."""
         self._counts.uplink_failures += 1
-        _log.info("uplink_failure", namespace=namespace.to_text(), reason=error.reason)
 
     def received(self, queue: QueueId, submissions: Sequence[Submission[Message]]) -> None:
         """Check messages side by side, and have the core take them in order."""
