@@ -162,5 +162,10 @@ def query_digest(request: QueryRequest) -> bytes:
 
 def subscription_id(source: Hash, identifier: str) -> SubscriptionId:
     """Return the identity of a subscription: URL-safe base64 of a hash (wavemq.md 7)."""
-    digest = sha3_256(source.to_bytes(), identifier.encode())
+    return subscription_id_of_bytes(source.to_bytes(), identifier)
+
+
+def subscription_id_of_bytes(source: bytes, identifier: str) -> SubscriptionId:
+    """Return the same for a source as it stands on the wire."""
+    digest = sha3_256(source, identifier.encode())
     return SubscriptionId(base64.urlsafe_b64encode(digest).decode())
