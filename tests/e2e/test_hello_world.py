@@ -87,8 +87,8 @@ async def test_hello_program_without_a_grant_says_so_without_a_traceback(tier: T
 
 async def test_message_published_in_the_cloud_reaches_the_site(tier: Tier) -> None:
     async with (
-        tier.at_site("observer") as site,
-        tier.at_designated("service") as cloud,
+        tier.at_site("reader") as site,
+        tier.at_designated("operator") as cloud,
         site.subscribe("command/+/open") as commands,
     ):
         await wait_uplinks(site, 1)

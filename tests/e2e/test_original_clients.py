@@ -83,7 +83,7 @@ async def test_pyxbos_driver_publishes_and_gets_its_writes(tier: Tier, pyxbos: P
 
 async def test_pyxbos_process_subscribes_and_publishes(tier: Tier, pyxbos: Path) -> None:
     async with (
-        tier.at_site("observer") as observer,
+        tier.at_site("reader") as observer,
         observer.subscribe("building/doubled") as doubled,
         program(pyxbos, "pyxbos_process.py", tier) as output,
         tier.at_site("service") as site,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import wavemq
-from tests.support.tier import Tier, expect_silence, take, wait_uplinks
+from tests.support.tier import Tier, expect_silence, take, take_until, wait_uplinks
 
 COUNT = 40
 
@@ -38,9 +38,11 @@ async def test_site_goes_on_while_the_designated_router_is_dead_and_it_catches_u
         assert [one.payload for one in await take(near, COUNT)] == numbered("during")
         await expect_silence(far)
         tier.designated.start()
-        caught_up = await take(far, COUNT)
-        assert [one.payload for one in caught_up] == numbered("during")
-        assert not any(any(one.drops) for one in caught_up)
+        caught_up = await take_until(far, numbered("during")[-1])
+        # What was under way when the router was killed may come again (docs/durability.md).
+        fresh = [one for one in caught_up if one.payload != b"before"]
+        assert [one.payload for one in fresh] == numbered("during")
+        assert not any(any(one.drops) for one in fresh)
         await expect_silence(far)
         await expect_silence(near)
         assert far.resumed_count == 1
@@ -87,9 +89,8 @@ async def test_subscription_resumes_after_a_clean_restart_of_its_router(tier: Ti
 async def test_publishing_goes_on_with_the_storage_unreachable(tier: Tier) -> None:
     async with tier.at_site("service") as site:
         await site.publish("storage/a", b"warm")
-    storages = [server for server in tier.servers if server.name in {"default", "second"}]
-    for server in storages:
-        server.kill()
+    for storage in tier.storages:
+        storage.kill()
     try:
         tier.site.stop()
         tier.site.start()
@@ -100,5 +101,5 @@ async def test_publishing_goes_on_with_the_storage_unreachable(tier: Tier) -> No
             assert [one.payload for one in await take(near, 1)] == [b"cold"]
         assert elapsed_s < 1.0, "a driver's first publish has a deadline of 1 s"
     finally:
-        for server in storages:
-            server.start()
+        for storage in tier.storages:
+            storage.start()

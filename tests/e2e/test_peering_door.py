@@ -119,6 +119,9 @@ async def test_peer_that_stalls_is_dropped_in_time_and_blocks_nobody(tier: Tier)
 async def test_site_holds_no_uplink_for_a_namespace_that_its_router_cannot_prove(
     tier: Tier,
 ) -> None:
+    tier.ground.site_world.grant(
+        "wavemq:publish,subscribe@stranger.pem/own/*", attester="stranger", subject="auditor"
+    )
     directory = tier.site.settings.directory.parent / "misled"
     settings = RouterSettings(
         directory=directory,
@@ -131,12 +134,11 @@ async def test_site_holds_no_uplink_for_a_namespace_that_its_router_cannot_prove
         async with (
             wavemq.connect(
                 misled.local,
-                entity=tier.world.path("stranger.pem"),
+                entity=tier.world.path("auditor.pem"),
                 namespace=tier.world.hash_of("stranger"),
             ) as bus,
             bus.subscribe("own/*") as own,
         ):
-            # The stranger is the root of its own namespace: it needs no grant there.
             await bus.publish("own/a", b"mine")
             assert [one.payload for one in await take(own, 1)] == [b"mine"]
             await expect_silence(own)

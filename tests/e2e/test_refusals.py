@@ -70,7 +70,7 @@ async def test_forged_proof_is_refused_at_the_local_door(tier: Tier, door: str) 
 
 
 async def test_proof_of_another_entity_does_not_serve_a_stranger(tier: Tier) -> None:
-    stolen = tier.world.prove(
+    stolen = tier.ground.site_world.prove(
         "wavemq:publish@namespace.pem/example/*", subject="service", outfile="stolen.pem"
     )
     async with tier.at_site("service") as service:

@@ -41,7 +41,7 @@ async def test_query_answers_the_last_persisted_message_of_each_matching_topic(t
 async def test_encrypted_retained_message_opens_for_the_granted_only(tier: Tier) -> None:
     async with (
         tier.at_site("service") as service,
-        tier.at_site("observer") as observer,
+        tier.at_site("reader") as observer,
         tier.at_site("auditor") as auditor,
     ):
         await wait_uplinks(service, 1)

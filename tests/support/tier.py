@@ -18,13 +18,43 @@ FAST_RETURN = wavemq.ReconnectPolicy(ceiling_s=0.5)
 
 
 @dataclass(frozen=True, slots=True)
+class Ground:
+    """What every tier stands on.
+
+    Args:
+        world: the keys, with the cloud's storage as the default location.
+        site_world: the same keys, with the site's storage as the default location.
+        cloud_storage: holds the namespace and who lives in the cloud.
+        site_storage: holds who lives at the site.
+        routing_proof: makes the designated router one.
+    """
+
+    world: World
+    site_world: World
+    cloud_storage: StorageProcess
+    site_storage: StorageProcess
+    routing_proof: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Tier:
     """A designated router and one site under it."""
 
-    world: World
+    ground: Ground
     designated: RouterProcess
     site: RouterProcess
-    servers: tuple[ServerProcess, ...]
+
+    @property
+    def world(self) -> World:
+        return self.ground.world
+
+    @property
+    def storages(self) -> tuple[StorageProcess, StorageProcess]:
+        return (self.ground.cloud_storage, self.ground.site_storage)
+
+    @property
+    def servers(self) -> tuple[ServerProcess, ...]:
+        return (self.designated, self.site, *self.storages)
 
     @property
     def namespace(self) -> Hash:
@@ -45,19 +75,6 @@ class Tier:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What every tier stands on."""
-
-    world: World
-    storages: tuple[StorageProcess, ...]
-    routing_proof: Path
-
-    @property
-    def locations(self) -> dict[str, dict[str, str]]:
-        return {storage.name: storage.location for storage in self.storages}
-
-
 async def take(subscription: wavemq.Subscription, count: int) -> list[wavemq.Received]:
     """Return the next `count` messages; fails with what arrived when they do not come in time."""
     found: list[wavemq.Received] = []
@@ -68,6 +85,14 @@ async def take(subscription: wavemq.Subscription, count: int) -> list[wavemq.Rec
     except TimeoutError as error:
         seen = [one.payload for one in found]
         raise AssertionError(f"{len(found)} of {count} messages came in time: {seen}") from error
+    return found
+
+
+async def take_until(subscription: wavemq.Subscription, payload: bytes) -> list[wavemq.Received]:
+    """Return the next messages up to and with the one that has this payload."""
+    found = await take(subscription, 1)
+    while found[-1].payload != payload:
+        found += await take(subscription, 1)
     return found
 
 

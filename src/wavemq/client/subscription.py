@@ -90,6 +90,7 @@ class Subscription:
         self._turn = asyncio.Lock()
         self._stream: Stream | None = None
         self._reading: Reading | None = None
+        self._is_lost = False
         self._received_count = 0
         self._resumed_count = 0
 
@@ -232,7 +233,9 @@ class Subscription:
     async def _resume(self, reason: str) -> None:
         """Open the stream again, as often as the policy allows."""
         await self._drop_stream()
-        self._report(LinkState.LOST, 0, 0.0, reason)
+        if not self._is_lost:
+            self._is_lost = True
+            self._report(LinkState.LOST, 0, 0.0, reason)
         for attempt, delay_s in enumerate(self._policy.delays(), 1):
             self._report(LinkState.RETRYING, attempt, delay_s, reason)
             try:
@@ -246,6 +249,7 @@ class Subscription:
             except UnavailableError as error:
                 reason = error.reason
                 continue
+            self._is_lost = False
             self._resumed_count += 1
             self._report(LinkState.RESUMED, attempt, 0.0, "the router is back")
             return

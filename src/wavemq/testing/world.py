@@ -35,7 +35,8 @@ class World:
 
     Args:
         directory: holds the key files; commands run in it, so that they can name files plainly.
-        storage: locations of objects: name to the keys of its table.
+        storage: locations of objects: name to the keys of its table; one is named `default`.
+        name: of this view of the directory; worlds with other storages may share its keys.
         show: gets each command line before it runs.
     """
 
@@ -44,12 +45,13 @@ class World:
         directory: Path,
         storage: Mapping[str, Mapping[str, str]],
         *,
+        name: str = "wave",
         show: Callable[[str], None] = _ignore,
     ) -> None:
         self.directory = directory
         self._show = show
         directory.mkdir(parents=True, exist_ok=True)
-        config = directory / "wave.toml"
+        config = directory / f"{name}.toml"
         lines = ["[storage]"]
         for name, keys in storage.items():
             lines.append(f"  [storage.{name}]")
@@ -57,7 +59,7 @@ class World:
         config.write_text("\n".join(lines) + "\n")
         self.environment = {
             "WAVE_CONFIG": str(config),
-            "WAVE_HOME": str(directory / "wave-home"),
+            "WAVE_HOME": str(directory / f"{name}-home"),
         }
 
     def path(self, name: str) -> Path:
