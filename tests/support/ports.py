@@ -46,6 +46,7 @@ class ScriptedDeliveries(Deliveries):
 
     queue: asyncio.Queue[Sequence[Message] | WaveMQError] = field(default_factory=asyncio.Queue)
     taken: int = 0
+    written: int = 0
     is_closed: bool = False
 
     async def take(self) -> Sequence[Message]:
@@ -54,6 +55,9 @@ class ScriptedDeliveries(Deliveries):
         if isinstance(found, WaveMQError):
             raise found
         return found
+
+    def note_written(self) -> None:
+        self.written += 1
 
     async def aclose(self) -> None:
         self.is_closed = True

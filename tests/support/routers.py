@@ -106,9 +106,8 @@ async def running(settings: RouterSettings, clock: RunningClock) -> AsyncIterato
         run(config, clock=clock, random=Random(1), stopping=stopping, on_ready=ready.set_result)
     )
     try:
-        await asyncio.wait(
-            {serving, ready}, timeout=READY_SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED
-        )
+        waiting: set[asyncio.Future[object]] = {serving, ready}  # type: ignore[arg-type]  # invariance
+        await asyncio.wait(waiting, timeout=READY_SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             await serving
         yield ready.result()

@@ -7,7 +7,8 @@ protobuf is a gRPC error, everything else is answered inside the response.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
 import grpc
@@ -74,6 +75,33 @@ async def outcome(method: str, work: Awaitable[None]) -> WaveMQError | None:
         _log.exception("door_failed", method=method)
         return InternalError("the router failed; its log says why")
     return None
+
+
+async def write_batch(
+    context: grpc.aio.ServicerContext[RequestT, ResponseT],
+    responses: Iterable[ResponseT],
+    note_written: Callable[[], None],
+) -> None:
+    """Write responses to a stream, and tell of each when it was written.
+
+    A call that ends while a write completes would otherwise not learn that it did, and the message
+    would be delivered twice to a reader that resumes.
+    """
+
+    async def write() -> None:
+        for response in responses:
+            await context.write(response)
+            note_written()
+
+    writing = asyncio.ensure_future(write())
+    try:
+        await asyncio.wait({writing})
+    except asyncio.CancelledError:
+        await asyncio.sleep(0)  # a write that has completed gets to say so
+        writing.cancel()
+        await asyncio.wait({writing})
+        raise
+    writing.result()
 
 
 def _serialize(response: ProtobufMessage) -> bytes:

@@ -8,10 +8,9 @@ streams, one that does not read is not sent more than fits its stream.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 import grpc
 import grpc.aio
@@ -20,7 +19,15 @@ from wavemq.errors import ConfigError
 from wavemq.messages.message import Message
 from wavemq.net.addresses import Address
 from wavemq.net.batcher import Batcher
-from wavemq.net.grpc_door import SERVER_OPTIONS, STOP_SECONDS_MAX, outcome, streaming, unary
+from wavemq.net.grpc_door import (
+    SERVER_OPTIONS,
+    STOP_SECONDS_MAX,
+    outcome,
+    streaming,
+    unary,
+    write_batch,
+)
+from wavemq.net.pending_subscriptions import PendingSubscriptions
 from wavemq.net.transport import LocalPort
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.calls import (
@@ -34,8 +41,6 @@ from wavemq.wire.convert import error_to_wire, message_to_wire
 SERVICE: Final = "mqpb.WAVEMQ"
 INCLUDE_PROOF_KEY: Final = "wavemq-include-proof"
 """Request metadata by which a client asks for the proof of each message, 55 kB or so."""
-SUBSCRIBE_PATIENCE_SECONDS: Final = 0.7
-"""How long a publish waits for subscriptions that its connection asked for before it."""
 SUBSCRIBED_KEY: Final = "wavemq-subscribed"
 """Response metadata, sent as soon as the subscription is effective."""
 
@@ -51,11 +56,11 @@ class LocalService:
     def __init__(self, port: LocalPort) -> None:
         self._port = port
         self._publishes: Batcher[PublishCall] = Batcher(port.publish)
-        self._subscribing: dict[str, set[asyncio.Future[None]]] = {}
+        self._subscribing = PendingSubscriptions()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the service for a gRPC server."""
-        return grpc.method_handlers_generic_handler(
+        methods = grpc.method_handlers_generic_handler(
             SERVICE,
             {
                 "Publish": unary(mqpb.PublishParams, self._publish),
@@ -64,6 +69,7 @@ class LocalService:
                 "ConnectionStatus": unary(mqpb.ConnectionStatusParams, self._connection_status),
             },
         )
+        return _WatchedMethods(methods, f"/{SERVICE}/Subscribe", self._subscribing.note_arriving)
 
     async def _publish(
         self, params: mqpb.PublishParams, context: PublishContext
@@ -73,10 +79,8 @@ class LocalService:
 
     async def _submit(self, params: mqpb.PublishParams, connection: str) -> None:
         call = publish_call_from_wire(params)
-        subscribing = self._subscribing.get(connection)
-        if subscribing:
-            # A client subscribes and at once publishes a request whose answer it awaits.
-            await asyncio.wait(set(subscribing), timeout=SUBSCRIBE_PATIENCE_SECONDS)
+        # A client subscribes and at once publishes a request whose answer it awaits.
+        await self._subscribing.wait_effective(connection)
         await self._publishes.submit(call, params.ByteSize(), connection)
 
     async def _subscribe(self, params: mqpb.SubscribeParams, context: SubscribeContext) -> None:
@@ -86,33 +90,21 @@ class LocalService:
 
     async def _deliver(self, params: mqpb.SubscribeParams, context: SubscribeContext) -> None:
         is_proof_asked = _asks_for_proof(context)
-        call = subscribe_call_from_wire(params)
-        with self._announced(context.peer()):
+        with self._subscribing.announced(context.peer()):
+            call = subscribe_call_from_wire(params)
             deliveries = await self._port.subscribe(call)
         try:
             await context.send_initial_metadata(((SUBSCRIBED_KEY, "1"),))
             while True:
-                for message in await deliveries.take():
-                    response = mqpb.SubscriptionMessage(
+                responses = (
+                    mqpb.SubscriptionMessage(
                         message=_delivered(message, is_proof_asked=is_proof_asked)
                     )
-                    await context.write(response)
+                    for message in await deliveries.take()
+                )
+                await write_batch(context, responses, deliveries.note_written)
         finally:
             await deliveries.aclose()
-
-    @contextmanager
-    def _announced(self, connection: str) -> Iterator[None]:
-        """Hold back what the same connection publishes meanwhile (wavemq.md 7)."""
-        effective: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        own = self._subscribing.setdefault(connection, set())
-        own.add(effective)
-        try:
-            yield
-        finally:
-            effective.set_result(None)
-            own.discard(effective)
-            if not own:
-                self._subscribing.pop(connection, None)
 
     async def _query(self, params: mqpb.QueryParams, context: QueryContext) -> None:
         error = await outcome("Query", self._answer(params, context))
@@ -136,6 +128,25 @@ class LocalService:
         return mqpb.ConnectionStatusResponse(
             totalPeers=status.uplinks_configured, connectedPeers=status.uplinks_connected
         )
+
+
+class _WatchedMethods(grpc.GenericRpcHandler):
+    """Methods, with a note of each call of one of them as soon as it begins to arrive."""
+
+    def __init__(
+        self, methods: grpc.GenericRpcHandler, watched: str, note: Callable[[], None]
+    ) -> None:
+        self._methods = methods
+        self._watched = watched
+        self._note = note
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Return the method; gRPC asks in the order in which calls arrive."""
+        if handler_call_details.method == self._watched:
+            self._note()
+        return self._methods.service(handler_call_details)
 
 
 @asynccontextmanager

@@ -21,7 +21,14 @@ import grpc.aio
 from wavemq.messages.message import Message
 from wavemq.net.batcher import Batcher
 from wavemq.net.certificate import ServerCertificate
-from wavemq.net.grpc_door import SERVER_OPTIONS, STOP_SECONDS_MAX, outcome, streaming, unary
+from wavemq.net.grpc_door import (
+    SERVER_OPTIONS,
+    STOP_SECONDS_MAX,
+    outcome,
+    streaming,
+    unary,
+    write_batch,
+)
 from wavemq.net.link import LinkLimits, PeeringListener, private_folder, remove_folder
 from wavemq.net.proof_memory import ProofMemory, SentProofs
 from wavemq.net.transport import LinkId, PeerPort
@@ -101,10 +108,8 @@ class PeerService:
         try:
             await context.send_initial_metadata(())
             while True:
-                for message in await deliveries.take():
-                    proof, reference = sent.elide(message.proof)
-                    wire = message_to_wire(message, proof=proof, proof_reference=reference)
-                    await context.write(mqpb.SubscriptionMessage(message=wire))
+                responses = (_elided(message, sent) for message in await deliveries.take())
+                await write_batch(context, responses, deliveries.note_written)
         finally:
             await deliveries.aclose()
 
@@ -131,6 +136,13 @@ class PeerService:
                 # In full each time: the original's site routers keep no proofs of a query.
                 wire = message_to_wire(message, proof=message.proof)
                 await context.write(mqpb.QueryMessage(message=wire))
+
+
+def _elided(message: Message, sent: SentProofs) -> mqpb.SubscriptionMessage:
+    proof, reference = sent.elide(message.proof)
+    return mqpb.SubscriptionMessage(
+        message=message_to_wire(message, proof=proof, proof_reference=reference)
+    )
 
 
 @asynccontextmanager

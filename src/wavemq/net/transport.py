@@ -48,9 +48,8 @@ class ConnectionStatus:
 class Deliveries(Protocol):
     """Messages for one reader.
 
-    `take` waits for messages and returns a batch, never an empty one. Taking again says that the
-    whole batch before was written to the reader's stream; closing without taking again gives it
-    back to the queue.
+    `take` waits for messages and returns a batch, never an empty one. Each message is done with
+    when `note_written` was called for it, in order; closing gives the others back to the queue.
     """
 
     async def take(self) -> Sequence[Message]:
@@ -60,6 +59,10 @@ class Deliveries(Protocol):
             UnsubscribedError: the queue has ended; nothing more will come.
             WaveMQError: the subscription has failed.
         """
+        ...
+
+    def note_written(self) -> None:
+        """Take note that the next message of the batch was written to the reader's stream."""
         ...
 
     async def aclose(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -48,6 +49,7 @@ from wavemq.routing.events import (
     QueryRequested,
     SubscriptionRequested,
 )
+from wavemq.routing.records import Place
 from wavemq.wave.hashes import Hash
 from wavemq.wire.calls import CallerSecret, PublishCall, QueryCall, SubscribeCall
 
@@ -231,7 +233,7 @@ class LocalDoor(LocalPort):
     async def _open(self, perspective: Perspective, message: Message) -> Message | None:
         """Return the message with its contents readable; None when they are not for this reader."""
         try:
-            payload = await self._publishing.open_payload(perspective, message)
+            payload = await self._publishing.open_payload(perspective, message, self._clock.now())
         except (AuthorizationError, ObjectError):
             self._counts.deliveries_unreadable += 1
             return None
@@ -251,15 +253,28 @@ class OpenedDeliveries(Deliveries):
     ) -> None:
         self._reader = reader
         self._open_message = open_message
+        self._unwritten: deque[Place] = deque()
 
     async def take(self) -> Sequence[Message]:
-        """Return the next readable messages."""
+        """Return the next readable messages; the others count as written."""
         while True:
             batch = await self._reader.take()
             opened = await asyncio.gather(*(self._open_message(one.message) for one in batch))
-            readable = [message for message in opened if message is not None]
+            readable = [
+                (one.place, message)
+                for one, message in zip(batch, opened, strict=True)
+                if message is not None
+            ]
             if readable:
-                return readable
+                places = deque(place for place, _ in readable)
+                places[-1] = batch[-1].place
+                self._unwritten = places
+                return [message for _, message in readable]
+            self._reader.note_written(batch[-1].place)
+
+    def note_written(self) -> None:
+        """Take note of the next one, with the unreadable ones around it."""
+        self._reader.note_written(self._unwritten.popleft())
 
     async def aclose(self) -> None:
         """Leave the queue to a later reader."""

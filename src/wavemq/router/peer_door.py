@@ -9,6 +9,7 @@ takes long holds back only those.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
 from wavemq.errors import WaveMQError
@@ -27,6 +28,7 @@ from wavemq.routing.events import (
     PeerSubscriptionRequested,
     PeerUnsubscribeRequested,
 )
+from wavemq.routing.records import Place
 from wavemq.wave.hashes import Hash
 
 Checking = tuple[Submission[Message], asyncio.Task[Verified[Message] | WaveMQError]]
@@ -131,10 +133,17 @@ class PlainDeliveries(Deliveries):
 
     def __init__(self, reader: QueueReader) -> None:
         self._reader = reader
+        self._unwritten: deque[Place] = deque()
 
     async def take(self) -> Sequence[Message]:
         """Return the next messages."""
-        return [one.message for one in await self._reader.take()]
+        batch = await self._reader.take()
+        self._unwritten = deque(one.place for one in batch)
+        return [one.message for one in batch]
+
+    def note_written(self) -> None:
+        """Take note of the next one."""
+        self._reader.note_written(self._unwritten.popleft())
 
     async def aclose(self) -> None:
         """Leave the queue to a later reader."""

@@ -41,24 +41,31 @@ class QueueReader:
         self._error = error
         self._arrived.set()
 
+    def note_written(self, place: Place) -> None:
+        """Take note that everything up to and with `place` was written to the stream."""
+        self._unconfirmed = place
+
     async def take(self) -> Sequence[Delivery]:
-        """Confirm the batch before, and return the next one, never empty.
+        """Confirm what was written, and return the next deliveries, never none.
 
         Raises:
             WaveMQError: the queue has ended, or another reader took over.
         """
-        if self._unconfirmed is not None:
-            self._confirm(self._unconfirmed)
-            self._unconfirmed = None
+        self._confirm_written()
         while not self._delivered:
             if self._error is not None:
                 raise self._error
             self._arrived.clear()
             await self._arrived.wait()
         batch, self._delivered = self._delivered, []
-        self._unconfirmed = batch[-1].place
         return batch
 
     def close(self) -> None:
-        """Leave; what was not confirmed goes back to the queue."""
+        """Leave; what was not written goes back to the queue."""
+        self._confirm_written()
         self._detach()
+
+    def _confirm_written(self) -> None:
+        if self._unconfirmed is not None:
+            self._confirm(self._unconfirmed)
+            self._unconfirmed = None

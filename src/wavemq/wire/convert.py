@@ -42,6 +42,7 @@ ROUTER_ID_BYTES_MAX: Final = 128
 ERROR_BYTES_MAX: Final = 4 * KIB
 """Of an error's text, in and out; longer ones are cut, since nothing depends on them."""
 EXPIRY_SECONDS_MAX: Final = 10 * 365 * 86_400
+INT64_MAX: Final = 2**63 - 1
 
 # --- messages ---------------------------------------------------------------------------------
 
@@ -231,7 +232,8 @@ def subscription_to_wire(request: SubscriptionRequest) -> mqpb.PeerSubscribePara
         ),
         signature=request.signature,
         proofDER=request.proof,
-        absoluteExpiry=request.absolute_expiry or 0,
+        # A proof may last until the year 9999, which the field cannot say.
+        absoluteExpiry=min(request.absolute_expiry or 0, INT64_MAX),
     )
 
 

@@ -11,6 +11,7 @@ import grpc.aio
 import pytest
 
 from tests.support.ports import NAMESPACE, ScriptedPort, message
+from tests.support.stubs import LocalClient
 from tests.support.waiting import until
 from wavemq.errors import (
     Code,
@@ -22,7 +23,12 @@ from wavemq.errors import (
 )
 from wavemq.limits import FRAME_BYTES_MAX, MIB, PAYLOAD_OBJECTS_MAX
 from wavemq.net.addresses import Address
-from wavemq.net.local_server import SUBSCRIBE_PATIENCE_SECONDS, serve_local
+from wavemq.net.local_server import serve_local
+from wavemq.net.pending_subscriptions import (
+    ARRIVAL_SECONDS_MAX,
+    PATIENCE_SECONDS,
+    PendingSubscriptions,
+)
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.calls import PublishCall
 
@@ -40,43 +46,8 @@ SUBSCRIBE = mqpb.SubscribeParams(
 QUERY = mqpb.QueryParams(perspective=PERSPECTIVE, namespace=NAMESPACE.to_bytes(), uri="a/*")
 
 
-class Client:
-    """What a program's generated stub would be."""
-
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self.channel = channel
-        self.publish: grpc.aio.UnaryUnaryMultiCallable[mqpb.PublishParams, mqpb.PublishResponse] = (
-            channel.unary_unary(
-                "/mqpb.WAVEMQ/Publish",
-                request_serializer=mqpb.PublishParams.SerializeToString,
-                response_deserializer=mqpb.PublishResponse.FromString,
-            )
-        )
-        self.subscribe: grpc.aio.UnaryStreamMultiCallable[
-            mqpb.SubscribeParams, mqpb.SubscriptionMessage
-        ] = channel.unary_stream(
-            "/mqpb.WAVEMQ/Subscribe",
-            request_serializer=mqpb.SubscribeParams.SerializeToString,
-            response_deserializer=mqpb.SubscriptionMessage.FromString,
-        )
-        self.query: grpc.aio.UnaryStreamMultiCallable[mqpb.QueryParams, mqpb.QueryMessage] = (
-            channel.unary_stream(
-                "/mqpb.WAVEMQ/Query",
-                request_serializer=mqpb.QueryParams.SerializeToString,
-                response_deserializer=mqpb.QueryMessage.FromString,
-            )
-        )
-        self.status: grpc.aio.UnaryUnaryMultiCallable[
-            mqpb.ConnectionStatusParams, mqpb.ConnectionStatusResponse
-        ] = channel.unary_unary(
-            "/mqpb.WAVEMQ/ConnectionStatus",
-            request_serializer=mqpb.ConnectionStatusParams.SerializeToString,
-            response_deserializer=mqpb.ConnectionStatusResponse.FromString,
-        )
-
-
 @contextlib.asynccontextmanager
-async def door(port: ScriptedPort) -> AsyncIterator[Client]:
+async def door(port: ScriptedPort) -> AsyncIterator[LocalClient]:
     options = (
         ("grpc.max_receive_message_length", FRAME_BYTES_MAX),
         ("grpc.max_send_message_length", 2 * FRAME_BYTES_MAX),
@@ -85,7 +56,7 @@ async def door(port: ScriptedPort) -> AsyncIterator[Client]:
         serve_local(LOOPBACK, port) as address,
         grpc.aio.insecure_channel(str(address), options=options) as channel,
     ):
-        yield Client(channel)
+        yield LocalClient(channel)
 
 
 async def test_publish_reaches_the_router_and_is_answered_empty() -> None:
@@ -205,17 +176,20 @@ async def test_subscription_says_when_it_is_effective_then_delivers() -> None:
         await until("the reader is gone", lambda: port.deliveries[0].is_closed)
 
 
-async def test_batch_is_taken_back_only_after_it_was_written() -> None:
+async def test_every_message_that_a_reader_got_counts_as_written() -> None:
+    """Also the last one before the reader leaves, who does so at once after reading it."""
     port = ScriptedPort()
     async with door(port) as client:
-        stream = client.subscribe(SUBSCRIBE, timeout=10)
-        await stream.initial_metadata()
-        deliveries = port.deliveries[0]
-        await until("it waits", lambda: deliveries.taken == 1)
-        deliveries.queue.put_nowait([message(1)])
-        await stream.read()
-        await until("it asks again", lambda: deliveries.taken == 2)
-        stream.cancel()
+        for number in range(30):
+            stream = client.subscribe(SUBSCRIBE, timeout=10)
+            await stream.initial_metadata()
+            deliveries = port.deliveries[number]
+            deliveries.queue.put_nowait([message(1), message(2)])
+            await stream.read()
+            await stream.read()
+            stream.cancel()
+            await until("the reader is gone", lambda one=deliveries: one.is_closed)  # type: ignore[misc]
+            assert deliveries.written == 2
 
 
 async def test_reader_that_does_not_read_is_not_sent_more_than_fits_its_stream() -> None:
@@ -276,10 +250,10 @@ async def test_publish_waits_for_the_subscription_that_its_client_asked_for_befo
     port = ScriptedPort(subscribe_gate=asyncio.Event())
     assert port.subscribe_gate is not None
     async with door(port) as client:
+        await client.channel.channel_ready()  # calls made earlier leave in no certain order
         stream = client.subscribe(SUBSCRIBE, timeout=10)
-        await until("it is asked for", lambda: True)
         publishing = asyncio.ensure_future(client.publish(PUBLISH, timeout=10))
-        await asyncio.sleep(SUBSCRIBE_PATIENCE_SECONDS / 4)
+        await asyncio.sleep(PATIENCE_SECONDS / 4)
         assert port.published == []
         port.subscribe_gate.set()
         await publishing
@@ -290,10 +264,22 @@ async def test_publish_waits_for_the_subscription_that_its_client_asked_for_befo
 async def test_publish_does_not_wait_for_a_subscription_for_ever() -> None:
     port = ScriptedPort(subscribe_gate=asyncio.Event())
     async with door(port) as client:
+        await client.channel.channel_ready()
         stream = client.subscribe(SUBSCRIBE, timeout=10)
         await client.publish(PUBLISH, timeout=10)
         assert port.log == ["publish"]
         stream.cancel()
+
+
+async def test_call_that_never_ends_arriving_holds_nobody_back_for_long() -> None:
+    pending = PendingSubscriptions()
+    loop = asyncio.get_running_loop()
+    pending.note_arriving()
+    started = loop.time()
+    await pending.wait_effective("somebody")
+    assert ARRIVAL_SECONDS_MAX / 2 < loop.time() - started < 10 * ARRIVAL_SECONDS_MAX
+    with pending.announced("another"):
+        await pending.wait_effective("somebody")
 
 
 async def test_many_subscriptions_share_one_connection() -> None:

@@ -19,6 +19,7 @@ from tests.support.ports import (
     message,
     number_of,
 )
+from tests.support.stubs import PeerClient
 from tests.support.waiting import until
 from wavemq.clock import Instant
 from wavemq.errors import (
@@ -294,46 +295,8 @@ async def test_uplink_without_traffic_is_not_taken_for_a_handshake_that_stalls(
 # --- proof elision -----------------------------------------------------------------------------
 
 
-class Peer:
-    """The calls of the peering service, as another implementation would make them."""
-
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self.publish: grpc.aio.UnaryUnaryMultiCallable[
-            mqpb.PeerPublishParams, mqpb.PeerPublishResponse
-        ] = channel.unary_unary(
-            "/mqpb.WAVEMQPeering/PeerPublish",
-            request_serializer=mqpb.PeerPublishParams.SerializeToString,
-            response_deserializer=mqpb.PeerPublishResponse.FromString,
-        )
-        self.subscribe: grpc.aio.UnaryStreamMultiCallable[
-            mqpb.PeerSubscribeParams, mqpb.SubscriptionMessage
-        ] = channel.unary_stream(
-            "/mqpb.WAVEMQPeering/PeerSubscribe",
-            request_serializer=mqpb.PeerSubscribeParams.SerializeToString,
-            response_deserializer=mqpb.SubscriptionMessage.FromString,
-        )
-        self.unsubscribe: grpc.aio.UnaryUnaryMultiCallable[
-            mqpb.PeerUnsubscribeParams, mqpb.PeerUnsubscribeResponse
-        ] = channel.unary_unary(
-            "/mqpb.WAVEMQPeering/PeerUnsubscribe",
-            request_serializer=mqpb.PeerUnsubscribeParams.SerializeToString,
-            response_deserializer=mqpb.PeerUnsubscribeResponse.FromString,
-        )
-        self.query: grpc.aio.UnaryStreamMultiCallable[mqpb.PeerQueryParams, mqpb.QueryMessage] = (
-            channel.unary_stream(
-                "/mqpb.WAVEMQPeering/PeerQueryRequest",
-                request_serializer=mqpb.PeerQueryParams.SerializeToString,
-                response_deserializer=mqpb.QueryMessage.FromString,
-            )
-        )
-
-    async def code_of_publish(self, wire: mqpb.Message) -> int:
-        response = await self.publish(mqpb.PeerPublishParams(msg=wire), timeout=10)
-        return response.error.code
-
-
 @contextlib.asynccontextmanager
-async def peer_at(address: Address) -> AsyncIterator[Peer]:
+async def peer_at(address: Address) -> AsyncIterator[PeerClient]:
     async def trust(claim: RouterClaim, signature: bytes) -> None:
         del claim, signature
 
@@ -341,7 +304,7 @@ async def peer_at(address: Address) -> AsyncIterator[Peer]:
         dial_link(address, NAMESPACE, trust) as link,
         grpc.aio.insecure_channel(link.target, compression=grpc.Compression.Gzip) as channel,
     ):
-        yield Peer(channel)
+        yield PeerClient(channel)
 
 
 def elided(one: Message) -> mqpb.Message:

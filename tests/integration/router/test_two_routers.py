@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc.aio
 import httpx
 import pytest
 
 import wavemq
+from tests.support import routers
 from tests.support.routers import Ground, ground, running
+from tests.support.stubs import LocalClient
 from tests.support.waiting import until_answered
 from wavemq.errors import (
+    Code,
     DesignatedRouterLinkDownError,
     NoProofFoundError,
     SubscriptionFailedError,
@@ -21,6 +26,7 @@ from wavemq.errors import (
     WaveMQError,
 )
 from wavemq.router.process import BoundAddresses
+from wavemq.testing import RouterSettings
 from wavemq.wire import mqpb_pb2 as mqpb
 
 TAKE_SECONDS_MAX = 15.0
@@ -35,6 +41,10 @@ class Tier:
 
     def at_site(self, who: str = "service") -> wavemq.Bus:
         return self.ground.bus(self.site.local, who)
+
+    def perspective(self, who: str) -> mqpb.Perspective:
+        secret = self.ground.world[who].to_bytes()
+        return mqpb.Perspective(entitySecret=mqpb.EntitySecret(DER=secret))
 
     def at_designated(self, who: str = "service") -> wavemq.Bus:
         return self.ground.bus(self.designated.local, who)
@@ -158,43 +168,26 @@ async def test_many_messages_arrive_once_and_in_order(tier: Tier) -> None:
 
 async def test_request_published_right_after_its_subscription_gets_its_answer(tier: Tier) -> None:
     """As some clients do: open the stream, do not wait, publish, await the answer."""
-    async with tier.at_site() as site:
-        await site.publish("warm/up", b"")
-        secret = tier.ground.world["service"].to_bytes()
-        perspective = mqpb.Perspective(entitySecret=mqpb.EntitySecret(DER=secret))
-        import grpc.aio
-
-        async with grpc.aio.insecure_channel(str(tier.site.local)) as channel:
-            stream = channel.unary_stream(
-                "/mqpb.WAVEMQ/Subscribe",
-                request_serializer=mqpb.SubscribeParams.SerializeToString,
-                response_deserializer=mqpb.SubscriptionMessage.FromString,
-            )(
-                mqpb.SubscribeParams(
-                    perspective=perspective,
-                    namespace=tier.ground.namespace.to_bytes(),
-                    uri="call/response",
-                    expiry=10,
-                ),
-                timeout=15,
-            )
-            await channel.unary_unary(
-                "/mqpb.WAVEMQ/Publish",
-                request_serializer=mqpb.PublishParams.SerializeToString,
-                response_deserializer=mqpb.PublishResponse.FromString,
-            )(
-                mqpb.PublishParams(
-                    perspective=perspective,
-                    namespace=tier.ground.namespace.to_bytes(),
-                    uri="call/response",
-                    content=[mqpb.PayloadObject(schema="s", content=b"answer")],
-                ),
-                timeout=15,
-            )
-            response = await stream.read()
-            assert response.message.tbs.payload[0].content == b"answer"
-            assert response.message.timestamps[0] > 0
-            stream.cancel()
+    perspective, namespace = tier.perspective("service"), tier.ground.namespace.to_bytes()
+    subscribe = mqpb.SubscribeParams(
+        perspective=perspective, namespace=namespace, uri="call/response", expiry=10
+    )
+    publish = mqpb.PublishParams(
+        perspective=perspective,
+        namespace=namespace,
+        uri="call/response",
+        content=[mqpb.PayloadObject(schema="s", content=b"answer")],
+    )
+    async with grpc.aio.insecure_channel(str(tier.site.local)) as channel:
+        client = LocalClient(channel)
+        stream = client.subscribe(subscribe, timeout=15)
+        published = await client.publish(publish, timeout=15)
+        assert not published.HasField("error")
+        response = await stream.read()
+        assert isinstance(response, mqpb.SubscriptionMessage)
+        assert response.message.tbs.payload[0].content == b"answer"
+        assert response.message.timestamps[0] > 0
+        stream.cancel()
 
 
 # --- retained messages --------------------------------------------------------------------------
@@ -252,33 +245,33 @@ async def test_name_in_use_for_another_filter_is_refused(tier: Tier) -> None:
 
 
 async def test_encryption_with_jedi_is_refused_with_a_sentence(tier: Tier) -> None:
-    import grpc.aio
-
-    secret = tier.ground.world["service"].to_bytes()
+    params = mqpb.PublishParams(
+        perspective=tier.perspective("service"),
+        namespace=tier.ground.namespace.to_bytes(),
+        uri="a",
+        encryptWithJEDI=True,
+    )
     async with grpc.aio.insecure_channel(str(tier.site.local)) as channel:
-        response = await channel.unary_unary(
-            "/mqpb.WAVEMQ/Publish",
-            request_serializer=mqpb.PublishParams.SerializeToString,
-            response_deserializer=mqpb.PublishResponse.FromString,
-        )(
-            mqpb.PublishParams(
-                perspective=mqpb.Perspective(entitySecret=mqpb.EntitySecret(DER=secret)),
-                namespace=tier.ground.namespace.to_bytes(),
-                uri="a",
-                encryptWithJEDI=True,
-            ),
-            timeout=15,
-        )
+        response = await LocalClient(channel).publish(params, timeout=15)
+    assert response.error.code == Code.INVALID_PARAMETER
     assert "JEDI" in response.error.message
 
 
-async def test_passphrase_that_is_wrong_is_told_in_the_answer(tier: Tier) -> None:
+async def test_protected_secret_needs_its_passphrase_with_every_call(tier: Tier) -> None:
     secret = tier.ground.world["service"].to_bytes(b"right")
-    bus = wavemq.connect(
-        str(tier.site.local), entity=secret, passphrase="right", namespace=tier.ground.namespace
-    )
-    async with bus:
-        await bus.publish("a", b"x")
+    async with grpc.aio.insecure_channel(str(tier.site.local)) as channel:
+        client = LocalClient(channel)
+        codes = []
+        for passphrase in (b"", b"wrong", b"right", b"wrong", b""):
+            held = mqpb.EntitySecret(DER=secret, passphrase=passphrase)
+            params = mqpb.PublishParams(
+                perspective=mqpb.Perspective(entitySecret=held),
+                namespace=tier.ground.namespace.to_bytes(),
+                uri="a",
+            )
+            codes.append((await client.publish(params, timeout=15)).error.code)
+    assert codes[1:4] == [Code.KEYRING_DECRYPT_FAILED, 0, Code.KEYRING_DECRYPT_FAILED]
+    assert codes[0] == codes[4] != 0
 
 
 # --- loss and return ----------------------------------------------------------------------------
@@ -288,7 +281,7 @@ async def test_site_goes_on_alone_and_catches_up(prepared: Ground) -> None:
     designated_settings = await prepared.designated_settings("designated")
     async with running(designated_settings, prepared.clock) as first:
         assert first.peer is not None
-        again = wavemq.testing.RouterSettings(
+        again = RouterSettings(
             directory=designated_settings.directory,
             storage=designated_settings.storage,
             routing_proofs=designated_settings.routing_proofs,
@@ -365,10 +358,6 @@ async def test_metrics_count_what_happened(tier: Tier) -> None:
 async def test_metrics_port_that_is_taken_does_not_stop_the_router(
     prepared: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import socket
-
-    from tests.support import routers
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setattr(routers, "METRICS", {"METRICS_ADDRESS": f"127.0.0.1:{port}"})

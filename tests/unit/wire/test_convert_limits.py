@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -46,6 +47,7 @@ from wavemq.wire.convert import (
     query_from_wire,
     raise_wire_error,
     subscription_from_wire,
+    subscription_to_wire,
 )
 from wavemq.wire.proof_reference import PROOF_REFERENCE_BYTES
 
@@ -346,3 +348,9 @@ def test_error_text_is_bounded_both_ways() -> None:
     with pytest.raises(WaveMQError) as caught:
         raise_wire_error(mqpb.Error(code=201, message="x" * 10_000))
     assert len(caught.value.reason) == ERROR_BYTES_MAX
+
+
+def test_absolute_expiry_beyond_the_field_becomes_its_greatest() -> None:
+    request = subscription_from_wire(peer_subscribe())
+    late = replace(request, absolute_expiry=Instant(2**70))
+    assert subscription_to_wire(late).absoluteExpiry == 2**63 - 1

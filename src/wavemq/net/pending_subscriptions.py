@@ -1,0 +1,70 @@
+"""Subscriptions that were asked for and are not effective yet.
+
+Owns the promise of wavemq.md 7: a publish that a client sends after a subscription is routed after
+it, also when the client does not wait in between. Refuses to know what is asked for. Fault model:
+a call may begin to arrive and never end arriving, or take for ever; nobody waits longer than the
+bounds below. gRPC tells the beginning of calls in their order, but the connection of a call only
+once its request is there: until then it holds back everybody, for some milliseconds at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+ARRIVAL_SECONDS_MAX: Final = 0.05
+"""From the beginning of a call to its whole request."""
+PATIENCE_SECONDS: Final = 0.7
+"""How long a publish waits for subscriptions that its connection asked for before it."""
+
+
+class PendingSubscriptions:
+    """Lets publishes wait for the subscriptions before them."""
+
+    def __init__(self) -> None:
+        self._arriving: deque[asyncio.Future[None]] = deque()
+        self._subscribing: dict[str, set[asyncio.Future[None]]] = {}
+
+    def note_arriving(self) -> None:
+        """Take note that a subscription begins to arrive."""
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Future[None] = loop.create_future()
+        self._arriving.append(arrived)
+        loop.call_later(ARRIVAL_SECONDS_MAX, self._give_up, arrived)
+
+    @contextmanager
+    def announced(self, connection: str) -> Iterator[None]:
+        """Hold back what the same connection publishes during the block."""
+        effective: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        own = self._subscribing.setdefault(connection, set())
+        own.add(effective)
+        if self._arriving:
+            _settle(self._arriving.popleft())
+        try:
+            yield
+        finally:
+            _settle(effective)
+            own.discard(effective)
+            if not own:
+                self._subscribing.pop(connection, None)
+
+    async def wait_effective(self, connection: str) -> None:
+        """Return when what this connection asked for before is effective, or after a while."""
+        if self._arriving:
+            await asyncio.wait(set(self._arriving))
+        own = self._subscribing.get(connection)
+        if own:
+            await asyncio.wait(set(own), timeout=PATIENCE_SECONDS)
+
+    def _give_up(self, arrived: asyncio.Future[None]) -> None:
+        if not arrived.done():
+            arrived.set_result(None)
+            self._arriving.remove(arrived)
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
