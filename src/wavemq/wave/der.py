@@ -63,7 +63,12 @@ def text(content: str) -> bytes:
 
 def integer(value: int) -> bytes:
     """Return an INTEGER in minimal two's complement."""
-    return encode(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+    return encode(INTEGER, value.to_bytes(_integer_size(value), "big", signed=True))
+
+
+def _integer_size(value: int) -> int:
+    """Return the bytes of the shortest two's complement form."""
+    return (value if value >= 0 else ~value).bit_length() // 8 + 1
 
 
 def boolean(*, value: bool) -> bytes:
@@ -200,7 +205,7 @@ class Reader:
         if not 1 <= len(content) <= _INT64_BYTES:
             raise MalformedDERError("an integer does not fit 64 bits")
         value = int.from_bytes(content, "big", signed=True)
-        if len(content) > 1 and value.bit_length() // 8 + 1 != len(content):
+        if len(content) != _integer_size(value):
             raise MalformedDERError("an integer is not minimal")
         return value
 
