@@ -83,10 +83,8 @@ class Draft:
 
     @property
     def is_urgent(self) -> bool:
-        """Whether it holds more than the traces of what was delivered."""
-        return bool(
-            self.waiters or self.records or self.queues or self.retained or self.removed_queues
-        )
+        """Whether it holds more than the traces of what was delivered or dropped."""
+        return bool(self.records or self.queues or self.retained or self.removed_queues)
 
     def remove_entry(self, queue: QueueId, place: Place) -> None:
         """Empty a place."""

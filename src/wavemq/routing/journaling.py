@@ -51,14 +51,11 @@ class Journaling:
     def order_write(self) -> None:
         """Order the next write if there is one to be made now."""
         core, ledger = self._core, self._core.ledger
-        if ledger.is_writing or core.is_disk_failing:
+        for waiter in ledger.take_idle_waiters():
+            core.reply_done(waiter)
+        if ledger.is_writing or core.is_disk_failing or ledger.draft.is_empty:
             return
-        draft = ledger.draft
-        if draft.is_empty:
-            for waiter in draft.waiters:  # what they waited for came and went
-                core.reply_done(waiter)
-            draft.waiters.clear()
-        elif draft.is_urgent:
+        if ledger.draft.is_urgent:
             core.timers.cancel(JournalFlush())
             core.order(WriteJournal(*ledger.begin_write()))
         elif core.timers.instant_of(JournalFlush()) is None:
@@ -96,7 +93,7 @@ class Journaling:
         self._withdraw([one for one in (*waiters, *late) if isinstance(one, PublishWaiter)])
         for waiter in (*waiters, *late):
             if isinstance(waiter, PublishWaiter):
-                error = QueueError("the message could not be kept", cause=event.error)
+                error = QueueError("it could not be kept on disk", cause=event.error)
                 core.refuse(waiter.request, error)
             else:
                 self._refuse_subscription(waiter, event.error)

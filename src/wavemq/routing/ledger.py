@@ -277,14 +277,24 @@ class Ledger:
         return self._draft
 
     def wait(self, waiter: Waiter) -> bool:
-        """Let a waiter wait for all changes so far; return False if all are on disk."""
-        if not self._draft.is_empty:
+        """Let a waiter wait for all changes so far; return False if all that matter are on disk."""
+        if self._draft.is_urgent:
             self._draft.waiters.append(waiter)
         elif self._writing is not None:
             self._writing.waiters.append(waiter)
         else:
             return False
         return True
+
+    def take_idle_waiters(self) -> Sequence[Waiter]:
+        """Return the waiters of a draft out of which all that they waited for has gone."""
+        if self._draft.is_urgent:
+            return ()
+        waiters, self._draft.waiters = self._draft.waiters, []
+        if self._writing is None:
+            return waiters
+        self._writing.waiters += waiters  # they may wait for what is being written, too
+        return ()
 
     def begin_write(self) -> tuple[BatchId, JournalChanges]:
         """Make the draft the write in flight, and begin a new one."""
