@@ -194,7 +194,8 @@ class SqliteFile:
         with mapped_errors(self.path):
             (free,) = self.writer.execute("PRAGMA freelist_count").fetchone()
             if free > PAGES_FREE_MAX:
-                self.writer.execute(f"PRAGMA incremental_vacuum({PAGES_FREED_AT_ONCE})").fetchall()
+                # A script, since SQLite frees one page per step, and `execute` takes one step.
+                self.writer.executescript(f"PRAGMA incremental_vacuum({PAGES_FREED_AT_ONCE})")
 
     # --- proofs -----------------------------------------------------------------------------
 
