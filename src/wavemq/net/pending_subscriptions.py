@@ -10,13 +10,17 @@ once its request is there: until then it holds back everybody, for some millisec
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 ARRIVAL_SECONDS_MAX: Final = 0.05
 """From the beginning of a call to its whole request."""
+FIRST_CALL_SECONDS: Final = 0.01
+"""Held back is also the first publish of a new connection: what clients ask for while they connect
+is sent in no certain order."""
+CONNECTIONS_REMEMBERED_MAX: Final = 4096
 PATIENCE_SECONDS: Final = 0.7
 """How long a publish waits for subscriptions that its connection asked for before it."""
 
@@ -25,6 +29,7 @@ class PendingSubscriptions:
     """Lets publishes wait for the subscriptions before them."""
 
     def __init__(self) -> None:
+        self._known: OrderedDict[str, None] = OrderedDict()
         self._arriving: deque[asyncio.Future[None]] = deque()
         self._subscribing: dict[str, set[asyncio.Future[None]]] = {}
 
@@ -53,6 +58,11 @@ class PendingSubscriptions:
 
     async def wait_effective(self, connection: str) -> None:
         """Return when what this connection asked for before is effective, or after a while."""
+        if connection not in self._known:
+            self._known[connection] = None
+            if len(self._known) > CONNECTIONS_REMEMBERED_MAX:
+                self._known.popitem(last=False)
+            await asyncio.sleep(FIRST_CALL_SECONDS)
         if self._arriving:
             await asyncio.wait(set(self._arriving))
         own = self._subscribing.get(connection)

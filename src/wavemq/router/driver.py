@@ -16,7 +16,7 @@ from typing import Final, TypeVar, assert_never
 
 import structlog
 
-from wavemq.clock import NANOSECONDS_PER_SECOND, Clock
+from wavemq.clock import NANOSECONDS_PER_MILLISECOND, NANOSECONDS_PER_SECOND, Clock
 from wavemq.errors import InternalError, WaveMQError
 from wavemq.messages.message import Message
 from wavemq.net.uplink import Uplink
@@ -57,7 +57,9 @@ from wavemq.wave.hashes import Hash
 
 CONSUMER_CREDIT: Final = 128
 """Messages in flight to one reader."""
-MILLISECONDS_PER_SECOND: Final = 1000
+CLOSE_SECONDS_MAX: Final = 5.0
+"""How long stopping waits for the disk."""
+QUIET_STEP_SECONDS: Final = 0.005
 TIMER_SECONDS_MAX: Final = 5.0
 """Longest sleep, so that a clock that was set does not put off what is due."""
 
@@ -180,17 +182,30 @@ class Driver:
 
     async def aclose(self) -> None:
         """Let what is under way reach the disk, then let go of the threads."""
-        # The core gathers traces of deliveries for that long before it writes them.
-        await asyncio.sleep(FLUSH_MILLISECONDS / MILLISECONDS_PER_SECOND)
-        while (self._inbox or self._is_writing) and not self._failure.done():
-            settled: asyncio.Future[None] = self._loop.create_future()
-            self.when_settled(partial(_set_unless_done, settled, None))
-            self.report(TimerFired())
-            await asyncio.wait({settled, self._failure}, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS_MAX):
+                await self._wait_quiet()
+        except TimeoutError:
+            _log.warning("disk_slow", reason="stopping before everything was written")
         if self._timer is not None:
             self._timer.cancel()
         for executor in (self._writer, self._fetcher, self._searcher):
             await self._loop.run_in_executor(None, executor.shutdown)
+
+    async def _wait_quiet(self) -> None:
+        """Return when the core has nothing to write, nor gathers anything to write soon."""
+        soon = FLUSH_MILLISECONDS * NANOSECONDS_PER_MILLISECOND
+        while not self._failure.done():
+            if self._inbox or self._is_writing:
+                settled: asyncio.Future[None] = self._loop.create_future()
+                self.when_settled(partial(_set_unless_done, settled, None))
+                self.report(TimerFired())
+                await asyncio.wait({settled, self._failure}, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            deadline = self._core.next_deadline()
+            if deadline is None or deadline - self._clock.now() > soon:
+                return
+            await asyncio.sleep(QUIET_STEP_SECONDS)  # the timer does what is due
 
     # --- one turn ---------------------------------------------------------------------------
 

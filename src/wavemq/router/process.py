@@ -15,7 +15,7 @@ import asyncio
 import os
 import signal
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -272,11 +272,13 @@ async def _open_peer_door(
         for namespace, proof in parts.designations.items()
     }
     listening = stack.enter_context(closing(listen(config.peer_listen)))
+    # Links are cut last: calls under way still get their answers, and need not be repeated.
+    serving: list[asyncio.Task[None]] = []
+    stack.push_async_callback(_cancel, serving)
     listener = await stack.enter_async_context(
         serve_peers(listening, port, certificate=certificate, claims=claims)
     )
-    serving = group.create_task(listener.serve())
-    stack.push_async_callback(_cancel, serving)
+    serving.append(group.create_task(listener.serve()))
     return bound_address(listening)
 
 
@@ -312,9 +314,10 @@ def _open_metrics(
     return bound_address(listening)
 
 
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 def _limits(bounds: QueueBounds) -> QueueLimits:

@@ -250,7 +250,6 @@ async def test_publish_waits_for_the_subscription_that_its_client_asked_for_befo
     port = ScriptedPort(subscribe_gate=asyncio.Event())
     assert port.subscribe_gate is not None
     async with door(port) as client:
-        await client.channel.channel_ready()  # calls made earlier leave in no certain order
         stream = client.subscribe(SUBSCRIBE, timeout=10)
         publishing = asyncio.ensure_future(client.publish(PUBLISH, timeout=10))
         await asyncio.sleep(PATIENCE_SECONDS / 4)
@@ -264,7 +263,6 @@ async def test_publish_waits_for_the_subscription_that_its_client_asked_for_befo
 async def test_publish_does_not_wait_for_a_subscription_for_ever() -> None:
     port = ScriptedPort(subscribe_gate=asyncio.Event())
     async with door(port) as client:
-        await client.channel.channel_ready()
         stream = client.subscribe(SUBSCRIBE, timeout=10)
         await client.publish(PUBLISH, timeout=10)
         assert port.log == ["publish"]
