@@ -13,6 +13,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 ARRIVAL_SECONDS_MAX: Final = 0.05
@@ -25,10 +26,19 @@ PATIENCE_SECONDS: Final = 0.7
 """How long a publish waits for subscriptions that its connection asked for before it."""
 
 
+@dataclass(slots=True)
+class _Gate:
+    """Where the callers of one connection wait in line; a lock of asyncio is fair."""
+
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    callers_count: int = 0
+
+
 class PendingSubscriptions:
     """Lets publishes wait for the subscriptions before them."""
 
     def __init__(self) -> None:
+        self._gates: dict[str, _Gate] = {}
         self._known: OrderedDict[str, None] = OrderedDict()
         self._arriving: deque[asyncio.Future[None]] = deque()
         self._subscribing: dict[str, set[asyncio.Future[None]]] = {}
@@ -57,7 +67,26 @@ class PendingSubscriptions:
                 self._subscribing.pop(connection, None)
 
     async def wait_effective(self, connection: str) -> None:
-        """Return when what this connection asked for before is effective, or after a while."""
+        """Return when what this connection asked for before is effective, or after a while.
+
+        Callers of one connection return in the order in which they came.
+        """
+        gate = self._gates.get(connection)
+        if gate is None:
+            is_new = connection not in self._known
+            if not (is_new or self._arriving or connection in self._subscribing):
+                return
+            gate = self._gates[connection] = _Gate()
+        gate.callers_count += 1
+        try:
+            async with gate.turn:
+                await self._wait(connection)
+        finally:
+            gate.callers_count -= 1
+            if gate.callers_count == 0:
+                del self._gates[connection]
+
+    async def _wait(self, connection: str) -> None:
         if connection not in self._known:
             self._known[connection] = None
             if len(self._known) > CONNECTIONS_REMEMBERED_MAX:

@@ -26,6 +26,7 @@ from wavemq.net.addresses import Address
 from wavemq.net.local_server import serve_local
 from wavemq.net.pending_subscriptions import (
     ARRIVAL_SECONDS_MAX,
+    FIRST_CALL_SECONDS,
     PATIENCE_SECONDS,
     PendingSubscriptions,
 )
@@ -334,3 +335,19 @@ async def test_caller_that_gives_up_does_not_take_its_message_back() -> None:
         assert len(port.published) == 1
         port.release()
         assert not port.held
+
+
+async def test_publishes_that_wait_keep_their_order() -> None:
+    pending = PendingSubscriptions()
+    order: list[int] = []
+
+    async def publish(number: int) -> None:
+        await pending.wait_effective("connection")
+        order.append(number)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(20):
+            group.create_task(publish(number))
+            if number == 10:
+                await asyncio.sleep(FIRST_CALL_SECONDS)
+    assert order == list(range(20))
