@@ -6,10 +6,21 @@ import asyncio
 import ssl
 import struct
 import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from cryptography import x509
 
 import wavemq
 from tests.support.tier import Tier, expect_silence, take, wait_uplinks
+from wavemq.authz.verifier import ProofWorld, verify_proof
+from wavemq.clock import SystemClock
 from wavemq.testing import RouterProcess, RouterSettings
+from wavemq.wave.entity import parse_entity
+from wavemq.wave.hashes import WAVEMQ_PERMISSION_SET
+from wavemq.wave.location import Location
+from wavemq.wave.policy import RTreePolicy, Statement
+from wavemq.wave.signature import verify
 
 HASH_BYTES = 34
 ANSWER_SECONDS_MAX = 15.0
@@ -24,21 +35,29 @@ def careless_tls() -> ssl.SSLContext:
     return context
 
 
-async def dial(tier: Tier) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@asynccontextmanager
+async def dialled(tier: Tier, *, tls: ssl.SSLContext | None) -> AsyncIterator[Connection]:
+    """Connect to the peering door; leave no socket behind."""
     host, _, port = tier.designated.peer.rpartition(":")
-    return await asyncio.open_connection(host, int(port), ssl=careless_tls())
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=tls)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        with suppress(ConnectionError, ssl.SSLError):
+            await writer.wait_closed()
 
 
 async def answer_to(tier: Tier, opening: bytes) -> bytes:
     """Send `opening` and return all that comes back until the router closes."""
-    reader, writer = await dial(tier)
-    try:
+    async with dialled(tier, tls=careless_tls()) as (reader, writer):
         writer.write(opening)
         await writer.drain()
         async with asyncio.timeout(ANSWER_SECONDS_MAX):
             return await read_to_end(reader)
-    finally:
-        writer.close()
 
 
 async def read_to_end(reader: asyncio.StreamReader) -> bytes:
@@ -52,21 +71,31 @@ async def read_to_end(reader: asyncio.StreamReader) -> bytes:
 
 
 async def test_router_proves_itself_to_whoever_names_its_namespace(tier: Tier) -> None:
-    reader, writer = await dial(tier)
-    try:
+    async with (
+        dialled(tier, tls=careless_tls()) as (reader, writer),
+        asyncio.timeout(ANSWER_SECONDS_MAX),
+    ):
         writer.write(tier.namespace.to_bytes())
-        async with asyncio.timeout(ANSWER_SECONDS_MAX):
-            entity = await reader.readexactly(HASH_BYTES)
-            (signature_length,) = struct.unpack("<H", await reader.readexactly(2))
-            await reader.readexactly(signature_length)
-            (proof_length,) = struct.unpack("<I", await reader.readexactly(4))
-            proof = await reader.readexactly(proof_length)
-    finally:
-        writer.close()
+        entity = await reader.readexactly(HASH_BYTES)
+        (signature_length,) = struct.unpack("<H", await reader.readexactly(2))
+        signature = await reader.readexactly(signature_length)
+        (proof_length,) = struct.unpack("<I", await reader.readexactly(4))
+        proof = await reader.readexactly(proof_length)
+        session = writer.get_extra_info("ssl_object")
+        certificate = x509.load_der_x509_certificate(session.getpeercert(binary_form=True))
     assert entity == tier.world.hash_of("router").to_bytes()
-    tier.world.path("seen.der").write_bytes(proof)
-    assert 0 < signature_length < 1024
-    assert proof_length > 100
+    router = parse_entity(tier.world.path("router.pem").read_bytes())
+    verify(router, signature, certificate.signature)
+    required = RTreePolicy(
+        tier.namespace,
+        Location(tier.ground.cloud_storage.location["url"]),
+        0,
+        (Statement(WAVEMQ_PERMISSION_SET, ("route",), "*"),),
+    )
+    verdict = verify_proof(
+        proof, ProofWorld(), now=SystemClock().now(), required=required, subject=router.hash
+    )
+    assert verdict.subject == router.hash
 
 
 async def test_namespace_that_the_router_does_not_serve_is_closed_without_an_answer(
@@ -80,20 +109,16 @@ async def test_bytes_that_are_no_hash_are_closed_without_an_answer(tier: Tier) -
 
 
 async def test_peer_that_speaks_no_tls_is_closed(tier: Tier) -> None:
-    host, _, port = tier.designated.peer.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    try:
+    async with dialled(tier, tls=None) as (reader, writer), asyncio.timeout(ANSWER_SECONDS_MAX):
         writer.write(b"GET / HTTP/1.1\r\n\r\n")
-        async with asyncio.timeout(ANSWER_SECONDS_MAX):
-            await read_to_end(reader)
-    finally:
-        writer.close()
+        await read_to_end(reader)
 
 
 async def test_peer_that_stalls_is_dropped_in_time_and_blocks_nobody(tier: Tier) -> None:
-    stalled = [await dial(tier) for _ in range(20)]
-    started = time.monotonic()
-    try:
+    async with AsyncExitStack() as stack:
+        tls = careless_tls()
+        stalled = [await stack.enter_async_context(dialled(tier, tls=tls)) for _ in range(20)]
+        started = time.monotonic()
         for _, writer in stalled:
             writer.write(tier.namespace.to_bytes()[:-1])
         async with (
@@ -109,9 +134,6 @@ async def test_peer_that_stalls_is_dropped_in_time_and_blocks_nobody(tier: Tier)
             for reader, _ in stalled:
                 assert await read_to_end(reader) == b""
         dropped_s = time.monotonic() - started
-    finally:
-        for _, writer in stalled:
-            writer.close()
     assert passed_s < STALL_SECONDS_MAX
     assert dropped_s < STALL_SECONDS_MAX + 3
 
