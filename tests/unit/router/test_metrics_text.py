@@ -4,15 +4,31 @@ import pytest
 
 from wavemq.router.metrics import COUNTERS, GAUGES, ProcessMetrics, render_metrics
 
-NAMES_OF_THE_ORIGINAL = """
-route_published_messages route_enqueued_messages route_downstream_messages route_upstream_messages
-route_peer_errors route_persisted_messages route_queried_messages queue_dropped_messages
-localserver_failed_form_message localserver_failed_form_query localserver_failed_form_subscribe
-localserver_failed_linkdown_query localserver_failed_incoming_proof
-localserver_failed_incoming_decryption peerserver_failed_query peerserver_failed_subscribe
-peerserver_failed_publish route_active_subscriptions route_active_upstream_connections
-queue_committed_messages queue_queued_messages queue_queued_bytes queue_number
-""".split()
+NAMES_OF_THE_ORIGINAL = [
+    "route_published_messages",
+    "route_enqueued_messages",
+    "route_downstream_messages",
+    "route_upstream_messages",
+    "route_peer_errors",
+    "route_persisted_messages",
+    "route_queried_messages",
+    "queue_dropped_messages",
+    "localserver_failed_form_message",
+    "localserver_failed_form_query",
+    "localserver_failed_form_subscribe",
+    "localserver_failed_linkdown_query",
+    "localserver_failed_incoming_proof",
+    "localserver_failed_incoming_decryption",
+    "peerserver_failed_query",
+    "peerserver_failed_subscribe",
+    "peerserver_failed_publish",
+    "route_active_subscriptions",
+    "route_active_upstream_connections",
+    "queue_committed_messages",
+    "queue_queued_messages",
+    "queue_queued_bytes",
+    "queue_number",
+]
 
 
 def samples(text: bytes) -> dict[str, float]:
