@@ -412,6 +412,7 @@ def main() -> int:
     stage: Stage | None = None
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wavemq-demo-")))
+        os.environ["TMPDIR"] = str(folder)  # so that a killed router leaves nothing elsewhere
         try:
             stage = make_world(stack, report, folder)
             asyncio.run(tell(report, stage))
