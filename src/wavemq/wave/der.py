@@ -272,4 +272,6 @@ def _parse_moment(raw: str, *, is_utc_time: bool) -> Instant:
         offset = timezone(timedelta(minutes=minutes if zone[0] == "+" else -minutes))
     fields = [int(digits[:4]), *(int(digits[i : i + 2]) for i in range(4, 14, 2))]
     year, month, day, hour, minute, second = fields
-    return instant_from_datetime(datetime(year, month, day, hour, minute, second, tzinfo=offset))
+    when = datetime(year, month, day, hour, minute, second, tzinfo=offset)
+    # In UTC the year must still be one of 1 to 9999, or the time could not be written again.
+    return instant_from_datetime(when.astimezone(UTC))

@@ -13,6 +13,7 @@ from typing import Final
 
 _ELEMENT: Final = re.compile(r"[A-Za-z0-9\-_.,()]+")
 _CACHED_MAX: Final = 65_536
+_CACHED_CHARACTERS_MAX: Final = 4096
 
 
 def _pick(left: str, right: str) -> str | None:
@@ -22,6 +23,17 @@ def _pick(left: str, right: str) -> str | None:
     if left == right or right == "+":
         return left
     return right if left == "+" else None
+
+
+def _common(left: list[str], right: list[str]) -> list[str]:
+    """Return what both sides have in common from their beginnings on."""
+    found = []
+    for one, other in zip(left, right, strict=False):
+        common = _pick(one, other)
+        if common is None:
+            break
+        found.append(common)
+    return found
 
 
 def _leading(elements: list[str]) -> list[str]:
@@ -35,18 +47,26 @@ def _trailing(elements: list[str]) -> list[str]:
     return (reverse[: reverse.index("*")] if "*" in reverse else reverse)[::-1]
 
 
-@lru_cache(maxsize=_CACHED_MAX)
 def restrict(from_: str, by: str) -> str | None:
     """Return the intersection of two patterns, or None (wave.md 6.3)."""
+    # Policies of strangers may name resources of any length: the cache keeps short ones only.
+    if len(from_) + len(by) > _CACHED_CHARACTERS_MAX:
+        return _restrict(from_, by)
+    return _restrict_cached(from_, by)
+
+
+@lru_cache(maxsize=_CACHED_MAX)
+def _restrict_cached(from_: str, by: str) -> str | None:
+    return _restrict(from_, by)
+
+
+def _restrict(from_: str, by: str) -> str | None:
+    """Compute `restrict` in time linear in both lengths."""
     left, right = from_.split("/"), by.split("/")
-    out: list[str] = []
-    tail: list[str] = []
-    while left and right and (common := _pick(left[0], right[0])) is not None:
-        out.append(common)
-        del left[0], right[0]
-    while left and right and (common := _pick(left[-1], right[-1])) is not None:
-        tail.insert(0, common)
-        del left[-1], right[-1]
+    out = _common(left, right)
+    del left[: len(out)], right[: len(out)]
+    tail = _common(left[::-1], right[::-1])[::-1]
+    del left[len(left) - len(tail) :], right[len(right) - len(tail) :]
     if left[:1] == ["*"]:
         moved = _leading(right)
         out += moved
