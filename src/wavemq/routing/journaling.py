@@ -23,7 +23,9 @@ from wavemq.routing.subscribing import Subscribing
 from wavemq.routing.uplinks import Uplinks
 
 FLUSH_MILLISECONDS: Final = 50
-"""How long traces of what was delivered may wait for company; losing them repeats a delivery."""
+"""How long traces of what was delivered or dropped may wait for company.
+
+A crash that loses them repeats deliveries, and brings back what was dropped."""
 RETRY_SECONDS: Final = 1.0
 """Between attempts on a failing disk, to write or to read."""
 
