@@ -150,11 +150,13 @@ class Engine:
 
         Args:
             secret: the entity with its keys.
-            location: where the entity is stored; the default location if None.
+            location: where the entity is stored. If None, grants to it are looked for in every
+                configured storage: callers seldom say where their entity lives.
 
         Raises:
             InvalidParameterError: the keys do not belong to the entity.
         """
+        places = (location,) if location else self.config.locations
         location = location or self.config.default_location
         entity_hash = secret.entity.hash
         state = self._perspectives.get(entity_hash)
@@ -162,7 +164,8 @@ class Engine:
             check_possession(secret)
             state = await self._loading.run(entity_hash, lambda: self._load(secret, location))
         check_same_secret(secret, state.secret)
-        state.graph.note_interesting(entity_hash, location)
+        for place in {location: None, **dict.fromkeys(places)}:
+            state.graph.note_interesting(entity_hash, place)
         return Perspective(secret, location, state)
 
     async def _load(self, secret: EntitySecret, location: Location) -> PerspectiveState:

@@ -57,6 +57,19 @@ async def test_three_hops_are_found_in_whatever_order_they_were_granted(is_rever
         assert await can_publish(engine, perspective, world, "x/y")
 
 
+@pytest.mark.parametrize("is_told", [False, True], ids=["not told where", "told where"])
+async def test_entity_that_lives_in_another_storage_is_found(is_told: bool) -> None:
+    elsewhere = Location("http://elsewhere.example/v1")
+    world = await World.create(store=MemoryObjectStore(elsewhere, LOCATION))
+    await world.add("a")
+    await world.grant("namespace", "a", "publish", "x/*", is_encrypted=True)
+    config = EngineConfig(LOCATION, locations=(LOCATION, elsewhere))
+    async with Engine(world.store, None, config) as engine:
+        perspective = await engine.perspective(world["a"], elsewhere if is_told else None)
+        await engine.resync(perspective, now=NOW)
+        assert await can_publish(engine, perspective, world, "x/y")
+
+
 async def test_grants_made_while_running_are_found_by_the_next_synchronization() -> None:
     world = await World.create("a", "b")
     async with world.engine() as engine:
