@@ -4,6 +4,7 @@ use pyo3::create_exception;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use zeroize::Zeroizing;
 
 use crate::hashes::{self, hash_to_zp, random_scalar, shake256};
 use crate::points::{Scalar, G1, G2};
@@ -94,13 +95,20 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
     std::thread::scope(|scope| {
         let running: Vec<_> = items
             .chunks(share)
-            .map(|chunk| scope.spawn(|| chunk.iter().map(&work).collect::<Vec<R>>()))
+            .map(|chunk| {
+                let share = || chunk.iter().map(&work).collect::<Vec<R>>();
+                // Where the system gives no thread, the caller does the share itself.
+                std::thread::Builder::new()
+                    .spawn_scoped(scope, share)
+                    .map_err(|_| chunk)
+            })
             .collect();
         running
             .into_iter()
-            .flat_map(|thread| match thread.join() {
-                Ok(results) => results,
-                Err(panic) => std::panic::resume_unwind(panic),
+            .flat_map(|thread| match thread.map(|running| running.join()) {
+                Ok(Ok(results)) => results,
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                Err(chunk) => chunk.iter().map(&work).collect(),
             })
             .collect()
     })
@@ -159,7 +167,7 @@ impl WkdParams {
         pattern: Vec<Vec<u8>>,
         length: usize,
     ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-        let mut key = vec![0u8; key_length(length)?];
+        let mut key = Zeroizing::new(vec![0u8; key_length(length)?]);
         let attributes = attributes(self.0.h.len(), &pattern)?;
         let (k, s) = (random()?, random()?);
         let ciphertext = py.detach(|| {
@@ -258,7 +266,7 @@ impl WkdMasterKey {
         let jobs = jobs(params, &patterns)?;
         let keys = py.detach(|| {
             in_parallel(&jobs, |(attributes, rho)| {
-                self.0.derive(&params.0, attributes, rho).to_bytes(true)
+                Zeroizing::new(self.0.derive(&params.0, attributes, rho).to_bytes(true))
             })
         });
         Ok(keys.iter().map(|key| PyBytes::new(py, key)).collect())
@@ -270,7 +278,7 @@ impl WkdMasterKey {
         ciphertext: &[u8],
         length: usize,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let mut key = vec![0u8; key_length(length)?];
+        let mut key = Zeroizing::new(vec![0u8; key_length(length)?]);
         let parsed = py.detach(|| -> Result<(), wkdibe::DecodeError> {
             let ciphertext = Ciphertext::from_bytes(ciphertext)?;
             shake256(&[&self.0.decrypt(&ciphertext).to_bytes()], &mut key);
@@ -298,6 +306,16 @@ impl WkdMasterKey {
     #[allow(clippy::unused_self)]
     fn __repr__(&self) -> &'static str {
         "WkdMasterKey(...)"
+    }
+}
+
+impl WkdSecretKey {
+    fn require_within(&self, params: &WkdParams, attributes: &[Attribute]) -> PyResult<()> {
+        if self.0.is_within(&params.0, attributes) {
+            Ok(())
+        } else {
+            Err(bad("the pattern leaves a slot free that the key has fixed"))
+        }
     }
 }
 
@@ -336,6 +354,7 @@ impl WkdSecretKey {
         pattern: Vec<Vec<u8>>,
     ) -> PyResult<WkdSecretKey> {
         let attributes = attributes(params.0.h.len(), &pattern)?;
+        self.require_within(params, &attributes)?;
         let t = random()?;
         Ok(WkdSecretKey(
             py.detach(|| self.0.qualify(&params.0, &attributes, &t)),
@@ -350,9 +369,12 @@ impl WkdSecretKey {
         patterns: Vec<Vec<Vec<u8>>>,
     ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
         let jobs = jobs(params, &patterns)?;
+        for (attributes, _) in &jobs {
+            self.require_within(params, attributes)?;
+        }
         let keys = py.detach(|| {
             in_parallel(&jobs, |(attributes, t)| {
-                self.0.qualify(&params.0, attributes, t).to_bytes(true)
+                Zeroizing::new(self.0.qualify(&params.0, attributes, t).to_bytes(true))
             })
         });
         Ok(keys.iter().map(|key| PyBytes::new(py, key)).collect())
@@ -367,7 +389,7 @@ impl WkdSecretKey {
         ciphertext: &[u8],
         length: usize,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let mut key = vec![0u8; key_length(length)?];
+        let mut key = Zeroizing::new(vec![0u8; key_length(length)?]);
         let attributes = attributes(slots, &pattern)?;
         let parsed = py.detach(|| -> Result<(), wkdibe::DecodeError> {
             let ciphertext = Ciphertext::from_bytes(ciphertext)?;
@@ -389,7 +411,10 @@ impl WkdSecretKey {
     ) -> PyResult<WkdSecretKey> {
         let attributes = raw_attributes(params.0.h.len(), fixed)?;
         Ok(WkdSecretKey(match t {
-            Some(t) => self.0.qualify(&params.0, &attributes, &scalar_from_be(t)?),
+            Some(t) => {
+                self.require_within(params, &attributes)?;
+                self.0.qualify(&params.0, &attributes, &scalar_from_be(t)?)
+            }
             None => self.0.qualify_nondelegable(&attributes),
         }))
     }

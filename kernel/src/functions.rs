@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use zeroize::Zeroizing;
 
 use crate::bindings::{bad, key_length, random, scalar_from_be};
 use crate::gt::{Gt, Miller};
@@ -126,7 +127,7 @@ fn encapsulated<'py>(
     length: usize,
 ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
     let (p, sp) = lq_params(params)?;
-    let mut key = vec![0u8; key_length(length)?];
+    let mut key = Zeroizing::new(vec![0u8; key_length(length)?]);
     let ciphertext = py.detach(|| {
         lqibe::encapsulate(&p, &sp, &identity_point(identity), rho, &mut key).to_compressed()
     });
@@ -165,7 +166,7 @@ fn lq_decapsulate<'py>(
     ciphertext: &[u8],
     length: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let mut key = vec![0u8; key_length(length)?];
+    let mut key = Zeroizing::new(vec![0u8; key_length(length)?]);
     let (secret, identity, ciphertext) = (g1(secret)?, g1(identity_point)?, g2(ciphertext)?);
     py.detach(|| lqibe::decapsulate(&secret, &identity, &ciphertext, &mut key));
     Ok(PyBytes::new(py, &key))

@@ -143,41 +143,54 @@ fn square(value: &blst_fp12) -> blst_fp12 {
     out
 }
 
-/// Entry i is the product of base^(2^(SPACING*t)) over the set bits t of i.
-fn comb(base: &Gt) -> Vec<Words> {
-    let mut entries = vec![one()];
-    let mut tooth = base.0;
-    for _ in 0..TEETH {
-        let more: Vec<blst_fp12> = entries.iter().map(|entry| mul(entry, &tooth)).collect();
-        entries.extend(more);
-        for _ in 0..SPACING {
-            tooth = square(&tooth);
-        }
-    }
-    entries.iter().map(to_words).collect()
-}
+/// Powers of one base, by a table of 18 KiB. Each look-up reads the whole table, so that neither time
+/// nor cache tells the scalar.
+#[derive(Clone)]
+pub struct Powers(Vec<Words>);
 
-/// e(G1, G2)^scalar, by a table of 18 KiB that is made once. Each look-up reads the whole table, so
-/// that neither time nor cache tells the scalar.
-pub fn generator_power(scalar: &Scalar) -> Gt {
-    static COMB: OnceLock<Vec<Words>> = OnceLock::new();
-    let comb = COMB.get_or_init(|| comb(&Miller::of(&G1::generator(), &G2::generator()).finish()));
-    let bit = |place: usize| usize::from(scalar.0[place / 8] >> (place % 8) & 1);
-    let mut power = one();
-    for column in (0..SPACING).rev() {
-        let index: usize = (0..TEETH)
-            .map(|tooth| bit(tooth * SPACING + column) << tooth)
-            .sum();
-        let mut chosen = [0u64; WORDS];
-        for (place, entry) in comb.iter().enumerate() {
-            let mask = 0u64.wrapping_sub(u64::from(std::hint::black_box(place) == index));
-            for (word, candidate) in chosen.iter_mut().zip(entry) {
-                *word |= candidate & mask;
+impl Powers {
+    /// Entry i is the product of base^(2^(SPACING*t)) over the set bits t of i.
+    pub fn of(base: &Gt) -> Self {
+        let mut entries = vec![one()];
+        let mut tooth = base.0;
+        for place in 0..TEETH {
+            let more: Vec<blst_fp12> = entries.iter().map(|entry| mul(entry, &tooth)).collect();
+            entries.extend(more);
+            if place + 1 < TEETH {
+                for _ in 0..SPACING {
+                    tooth = square(&tooth);
+                }
             }
         }
-        power = mul(&square(&power), &from_words(&chosen));
+        Self(entries.iter().map(to_words).collect())
     }
-    Gt(power)
+
+    pub fn power(&self, scalar: &Scalar) -> Gt {
+        let bit = |place: usize| usize::from(scalar.0[place / 8] >> (place % 8) & 1);
+        let mut power = one();
+        for column in (0..SPACING).rev() {
+            let index: usize = (0..TEETH)
+                .map(|tooth| bit(tooth * SPACING + column) << tooth)
+                .sum();
+            let mut chosen = [0u64; WORDS];
+            for (place, entry) in self.0.iter().enumerate() {
+                let mask = 0u64.wrapping_sub(u64::from(std::hint::black_box(place) == index));
+                for (word, candidate) in chosen.iter_mut().zip(entry) {
+                    *word |= candidate & mask;
+                }
+            }
+            power = mul(&square(&power), &from_words(&chosen));
+        }
+        Gt(power)
+    }
+}
+
+/// e(G1, G2)^scalar, by a table that is made once.
+pub fn generator_power(scalar: &Scalar) -> Gt {
+    static POWERS: OnceLock<Powers> = OnceLock::new();
+    POWERS
+        .get_or_init(|| Powers::of(&Miller::of(&G1::generator(), &G2::generator()).finish()))
+        .power(scalar)
 }
 
 #[cfg(test)]

@@ -217,7 +217,8 @@ impl G1 {
         };
         // SAFETY: coordinates are canonical elements.
         unsafe {
-            if !blst_p1_affine_on_curve(&affine) {
+            // All zeros is infinity to blst and counts as on the curve; here it lacks its flag.
+            if blst_p1_affine_is_inf(&affine) || !blst_p1_affine_on_curve(&affine) {
                 return Err(PointError::NotOnCurve);
             }
             if !blst_p1_affine_in_g1(&affine) {
@@ -314,7 +315,8 @@ impl G2 {
         };
         // SAFETY: coordinates are canonical elements.
         unsafe {
-            if !blst_p2_affine_on_curve(&affine) {
+            // All zeros is infinity to blst and counts as on the curve; here it lacks its flag.
+            if blst_p2_affine_is_inf(&affine) || !blst_p2_affine_on_curve(&affine) {
                 return Err(PointError::NotOnCurve);
             }
             if !blst_p2_affine_in_g2(&affine) {

@@ -5,7 +5,7 @@ use zeroize::Zeroize;
 
 use std::sync::OnceLock;
 
-use crate::gt::{generator_power, Gt, Miller, GT_BYTES};
+use crate::gt::{generator_power, Gt, Miller, Powers, GT_BYTES};
 use crate::multiples::Multiples;
 use crate::points::{normalize, PointError, Scalar, G1, G1_COMPRESSED, G2, G2_COMPRESSED};
 
@@ -29,7 +29,9 @@ impl DecodeError {
             DecodeError::Flag => "the signature flag is neither 0 nor 1",
             DecodeError::SlotOrder => "free slots are not in ascending order",
             DecodeError::Point(error) => error.text(),
-            DecodeError::Target => "an element of the target group is not canonical or not in it",
+            DecodeError::Target => {
+                "an element of the target group is not canonical, not in it, or not the right one"
+            }
         }
     }
 }
@@ -50,6 +52,8 @@ pub struct Params {
     pub hsig: Option<G1>,
     pub h: Vec<G1>,
     multiples: OnceLock<Multiples>,
+    /// Of e(g2, g1); made at the first encryption.
+    powers: OnceLock<Powers>,
 }
 
 /// The master key; wiped when dropped.
@@ -78,6 +82,9 @@ pub struct SecretKey {
 impl Drop for SecretKey {
     fn drop(&mut self) {
         wipe(&mut self.a0);
+        if let Some(bsig) = &mut self.bsig {
+            wipe(bsig);
+        }
         for (_, point) in &mut self.free {
             wipe(point);
         }
@@ -160,6 +167,7 @@ impl Params {
                 hsig: Some(hsig),
                 h,
                 multiples: OnceLock::new(),
+                powers: OnceLock::new(),
             },
             master,
         )
@@ -170,7 +178,10 @@ impl Params {
         let has_signature = reader.flag()?;
         let (g, g1) = (reader.g2(compressed)?, reader.g2(compressed)?);
         let (g2, g3) = (reader.g1(compressed)?, reader.g1(compressed)?);
-        if !compressed && Gt::from_bytes(reader.take(GT_BYTES)?).is_none() {
+        // Canonical bytes are compared, so there is no need to decode them.
+        if !compressed
+            && reader.take(GT_BYTES)? != Miller::of(&g2, &g1).finish().to_bytes().as_slice()
+        {
             return Err(DecodeError::Target);
         }
         let hsig = if has_signature {
@@ -190,6 +201,7 @@ impl Params {
             hsig,
             h,
             multiples: OnceLock::new(),
+            powers: OnceLock::new(),
         })
     }
 
@@ -222,9 +234,11 @@ impl Params {
     /// Encrypts the target-group element e(k*G1, G2); returns it and the ciphertext.
     pub fn encrypt(&self, attributes: &[Attribute], k: &Scalar, s: &Scalar) -> (Gt, Ciphertext) {
         let message = generator_power(k);
-        let mask = Miller::of(&self.g2.mul(s), &self.g1).finish();
+        let powers = self
+            .powers
+            .get_or_init(|| Powers::of(&Miller::of(&self.g2, &self.g1).finish()));
         let ciphertext = Ciphertext {
-            a: mask.times(&message),
+            a: powers.power(s).times(&message),
             b: self.g.mul(s),
             c: self.q(attributes).mul(s),
         };
@@ -339,8 +353,15 @@ impl SecretKey {
         self
     }
 
+    /// Whether every slot that is fixed here is fixed by the attributes too.
+    pub fn is_within(&self, params: &Params, attributes: &[Attribute]) -> bool {
+        free_slots(params, attributes)
+            .all(|slot| self.free.iter().any(|(free, _)| *free as usize == slot))
+    }
+
     /// QualifyKey with the given t; `attributes` must contain every slot fixed here.
     pub fn qualify(&self, params: &Params, attributes: &[Attribute], t: &Scalar) -> SecretKey {
+        debug_assert!(self.is_within(params, attributes));
         SecretKey {
             a0: self.fixed_a0(attributes).add(&params.q(attributes).mul(t)),
             a1: self.a1.add(&params.g.mul(t)),

@@ -13,7 +13,7 @@ from typing import Final
 
 from wavemq import _kernel
 from wavemq.crypto.symmetric import SEALED_KEY_BYTES, TAG_BYTES, open_sealed, seal
-from wavemq.errors import MalformedObjectError, MessageDecryptError
+from wavemq.errors import MalformedObjectError, MalformedPartitionError, MessageDecryptError
 
 SLOTS: Final = 20
 PARAMS_BYTES: Final = 1297
@@ -21,7 +21,8 @@ MASTER_BYTES: Final = 48
 CIPHERTEXT_BYTES: Final = 720
 MESSAGE_OVERHEAD_BYTES: Final = 2 + CIPHERTEXT_BYTES + TAG_BYTES
 _LENGTH_PREFIX: Final = CIPHERTEXT_BYTES.to_bytes(2, "big")
-_PARAMS_CACHED_MAX: Final = 1024
+_PARAMS_CACHED_MAX: Final = 256
+"""Decoded parameters kept; each takes up to 60 KiB with its tables."""
 
 Pattern = tuple[bytes, ...]
 """One component for each of the 20 slots; `b""` is a free slot."""
@@ -32,12 +33,21 @@ def secret_key_length(free_slots: int) -> int:
     return 193 + 52 * free_slots
 
 
+def _check_pattern(pattern: Pattern) -> None:
+    if len(pattern) != SLOTS:
+        raise MalformedPartitionError(f"a pattern has {SLOTS} components, not {len(pattern)}")
+
+
 @lru_cache(maxsize=_PARAMS_CACHED_MAX)
 def _decoded_params(data: bytes) -> _kernel.WkdParams:
     try:
-        return _kernel.WkdParams.from_bytes(data)
+        decoded = _kernel.WkdParams.from_bytes(data)
     except _kernel.EncodingError as error:
         raise MalformedObjectError(f"WKD-IBE parameters are unsound: {error}") from error
+    # Without the signature extension, the same length is 21 slots.
+    if decoded.slots != SLOTS:
+        raise MalformedObjectError(f"WKD-IBE parameters must have {SLOTS} slots and signatures")
+    return decoded
 
 
 class Params:
@@ -129,7 +139,13 @@ class MasterKey:
         return self._decoded.to_bytes()
 
     def derive(self, params: Params, pattern: Pattern) -> SecretKey:
-        """Return a fresh delegable key for exactly `pattern`."""
+        """Return a fresh delegable key for exactly `pattern`.
+
+        Raises:
+            MalformedPartitionError: the pattern has not 20 components.
+            MalformedObjectError: the parameters are unsound.
+        """
+        _check_pattern(pattern)
         return SecretKey(self._decoded.derive(params.decoded, pattern).to_bytes())
 
     def __repr__(self) -> str:
@@ -173,9 +189,12 @@ class SecretKey:
         """The kernel's handle, decoded at first use."""
         if self._decoded is None:
             try:
-                self._decoded = _kernel.WkdSecretKey.from_bytes(self._bytes)
+                decoded = _kernel.WkdSecretKey.from_bytes(self._bytes)
             except _kernel.EncodingError as error:
                 raise MalformedObjectError(f"a WKD-IBE secret key is unsound: {error}") from error
+            if any(slot >= SLOTS for slot in decoded.free_slots):
+                raise MalformedObjectError("a WKD-IBE secret key names a slot that does not exist")
+            self._decoded = decoded
         return self._decoded
 
     @property
@@ -188,8 +207,18 @@ class SecretKey:
         return self._bytes
 
     def qualify(self, params: Params, pattern: Pattern) -> SecretKey:
-        """Return a fresh delegable key for `pattern`, which must contain this key's own slots."""
-        return SecretKey(self.decoded.qualify(params.decoded, pattern).to_bytes())
+        """Return a fresh delegable key for `pattern`, which must contain this key's own slots.
+
+        Raises:
+            MalformedPartitionError: the pattern has not 20 components.
+            MalformedObjectError: this key or the parameters are unsound, or the pattern leaves a
+                slot free that this key has fixed.
+        """
+        _check_pattern(pattern)
+        try:
+            return SecretKey(self.decoded.qualify(params.decoded, pattern).to_bytes())
+        except _kernel.EncodingError as error:
+            raise MalformedObjectError(f"could not derive a key: {error}") from error
 
     def __repr__(self) -> str:
         return f"SecretKey(free_slots={self.free_slot_count})"
@@ -210,18 +239,30 @@ def derive_many(
         params: of the holder's system.
         holder: the master key, or a key whose fixed slots each pattern contains.
         patterns: what each key is for.
+
+    Raises:
+        MalformedPartitionError: a pattern has not 20 components.
+        MalformedObjectError: a key or the parameters are unsound, or a pattern leaves a slot free
+            that the holder's key has fixed.
     """
+    for pattern in patterns:
+        _check_pattern(pattern)
     if isinstance(holder, MasterKey):
         return holder.decoded.derive_many(params.decoded, patterns)
-    return holder.decoded.qualify_many(params.decoded, patterns)
+    try:
+        return holder.decoded.qualify_many(params.decoded, patterns)
+    except _kernel.EncodingError as error:
+        raise MalformedObjectError(f"could not derive keys: {error}") from error
 
 
 def encrypt(params: Params, pattern: Pattern, data: bytes) -> bytes:
     """Return the message for holders of a key that matches `pattern`.
 
     Raises:
+        MalformedPartitionError: the pattern has not 20 components.
         MalformedObjectError: the parameters are unsound.
     """
+    _check_pattern(pattern)
     key, ciphertext = params.decoded.encapsulate(pattern, SEALED_KEY_BYTES)
     return _LENGTH_PREFIX + ciphertext + seal(key, data)
 
