@@ -22,7 +22,7 @@ from wavemq.errors import (
 )
 from wavemq.wave import hashes, pattern, signature
 from wavemq.wave.attestation import Attestation
-from wavemq.wave.attestation_create import visibility_label
+from wavemq.wave.attestation_create import create_attestation, visibility_label
 from wavemq.wave.attestation_open import (
     OpenedAttestation,
     body_key_with_content_key,
@@ -44,7 +44,7 @@ from wavemq.wave.hashes import Hash
 from wavemq.wave.keyring import EntitySecret, is_protected
 from wavemq.wave.location import Location
 from wavemq.wave.partition import bundle_partitions, wr1_partition
-from wavemq.wave.policy import RTreePolicy
+from wavemq.wave.policy import RTreePolicy, Statement
 from wavemq.wave.proof import ExplicitProof
 from wavemq.wave.revocation import attestation_revocation_blob, entity_revocation_blob
 
@@ -269,6 +269,77 @@ def test_attestations_of_objects(name: str) -> None:
     assert [option.hash for option in attestation.revocations] == [Hash(keccak256(blob))]
 
 
+@pytest.mark.parametrize("revoked", WORLD["revocations"], ids=lambda revoked: revoked["label"])
+def test_published_revocations_are_the_blobs_that_we_derive(revoked: dict[str, Any]) -> None:
+    by = secret_of(revoked["by"])
+    if revoked["entity"]:
+        blob, options = entity_revocation_blob(by.secret64), by.entity.revocations
+    else:
+        grant = next(grant for grant in GRANTS if grant["hash"] == revoked["attestation"])
+        attestation = Attestation.from_bytes(b64(grant["der"]))
+        blob = attestation_revocation_blob(by.secret64, attestation.ephemeral_key)
+        options = attestation.revocations
+    assert revoked["name"] is None
+    address = Hash.of(blob)
+    assert [option.hash for option in options] == [address]
+    assert address.to_text() not in WORLD["storage_before_revocations"]["objects"]
+    assert b64(WORLD["storage_after_revocations"]["objects"][address.to_text()]) == blob
+
+
+MESSAGES = vectors("messages")
+MADE = [grant for grant in MESSAGES["grants"] if "hash" in grant]
+
+
+def test_grant_that_the_original_refuses_to_make_is_refused_with_its_code() -> None:
+    """It is a JEDI grant, which this release refuses whatever its permissions are."""
+    (refused,) = (grant for grant in MESSAGES["grants"] if "error" in grant)
+    who = {
+        name: EntitySecret.from_bytes(b64(known["secret_der"]))
+        for name, known in MESSAGES["entities"].items()
+    }
+    now = instant_from_milliseconds(MESSAGES["generated_ms"])
+    place = Location(MESSAGES["location"]["uri"], MESSAGES["location"]["version"])
+    statement = Statement(
+        Hash.from_bytes(bytes.fromhex(refused["permission_set"])),
+        tuple(refused["permissions"]),
+        refused["resource"],
+    )
+    with pytest.raises(WaveMQError) as caught:
+        create_attestation(
+            who["namespace"],
+            place,
+            who[refused["subject"]].entity,
+            place,
+            RTreePolicy(who["namespace"].entity.hash, place, 0, (statement,)),
+            not_before=now,
+            not_after=now,
+        )
+    assert caught.value.code == refused["error"]["code"]
+
+
+@pytest.mark.parametrize(
+    "grant", MADE, ids=lambda grant: f"{grant['subject']}-{grant['permissions'][0]}"
+)
+def test_grants_behind_the_router_messages_open_for_their_subjects(grant: dict[str, Any]) -> None:
+    attestation = Attestation.from_bytes(b64(MESSAGES["storage"]["objects"][grant["hash"]]))
+    assert attestation.hash.to_text() == grant["hash"]
+    subject = EntitySecret.from_bytes(b64(MESSAGES["entities"][grant["subject"]]["secret_der"]))
+    assert attestation.subject == subject.entity.hash
+    key = envelope_key_as_subject(attestation, subject.direct_secret)
+    assert key is not None
+    envelope = read_envelope(attestation, key)
+    body_key = body_key_with_master(envelope, subject.entity, subject.oaque_master)
+    assert body_key is not None
+    body = open_body(attestation, envelope, body_key).body
+    namespace = EntitySecret.from_bytes(b64(MESSAGES["entities"]["namespace"]["secret_der"]))
+    check_signatures(attestation, body, namespace.entity)
+    assert isinstance(body.policy, RTreePolicy)
+    (statement,) = body.policy.statements
+    assert statement.permission_set == Hash.from_bytes(bytes.fromhex(grant["permission_set"]))
+    assert list(statement.permissions) == grant["permissions"]
+    assert statement.resource == grant["resource"]
+
+
 # --- messages, signatures, algebra, constants -----------------------------------------------------
 
 
@@ -371,6 +442,11 @@ def test_constants() -> None:
     assert hashes.WAVE_PERMISSION_SET.to_text() == constants["wave_pset"]
     assert hashes.WAVEMQ_PERMISSION_SET.to_text() == constants["wavemq_pset"]
     assert hashes.JEDI_PERMISSION_SET.to_text() == constants["jedi_pset"]
+    assert WORLD["permission_sets"] == {
+        "wave": hashes.WAVE_PERMISSION_SET.to_text(),
+        "wavemq": hashes.WAVEMQ_PERMISSION_SET.to_text(),
+        "jedi": hashes.JEDI_PERMISSION_SET.to_text(),
+    }
     assert Hash.of(b"$GLOBAL").to_text() == constants["global_ns"]
     assert Hash.of(b"wavebuiltin") == hashes.WAVE_PERMISSION_SET
 
