@@ -40,7 +40,7 @@ bench: setup
 # Regenerates the committed protobuf modules; needed only after a change in proto/.
 proto: setup
 	$(BIN)/python -m pip install --quiet --group proto
-	cd proto && ../$(BIN)/python -m grpc_tools.protoc -I. --python_out=../src/wavemq/wire --pyi_out=../src/wavemq/wire mqpb.proto
+	cd proto && ../$(BIN)/python -m grpc_tools.protoc -I. --python_out=../src/wavemq/wire --pyi_out=../src/wavemq/wire mqpb.proto wave.proto
 
 setup: check-tools $(VENV)/.stamp-kernel
 setup-lint: setup $(VENV)/.stamp-lint

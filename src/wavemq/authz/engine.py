@@ -11,26 +11,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Self
 
-import structlog
-
-from wavemq.authz.bounded import BoundedCache
 from wavemq.authz.cipher import ContentCipher
 from wavemq.authz.config import EngineConfig, EngineStatistics
-from wavemq.authz.discovery import Discovery, SyncProgress, SyncReport
+from wavemq.authz.discovery import SyncProgress, SyncReport
 from wavemq.authz.granting import grant
-from wavemq.authz.graph import PerspectiveGraph
 from wavemq.authz.inspection import FoundAttestation, FoundEntity, lookup, resolve
 from wavemq.authz.library import Library
-from wavemq.authz.perspective import (
-    Perspective,
-    PerspectiveState,
-    check_possession,
-    check_same_secret,
-)
+from wavemq.authz.naming import Naming
+from wavemq.authz.perspective import Perspective
+from wavemq.authz.perspectives import Perspectives
 from wavemq.authz.proving import prove
 from wavemq.authz.revocation import RevocationChecker
-from wavemq.authz.sealing import Sealer
-from wavemq.authz.single_flight import SingleFlight
+from wavemq.authz.revoking import Revoking
 from wavemq.authz.state import AuthorityState
 from wavemq.authz.validity import ValidityChecker
 from wavemq.authz.verdicts import BuiltProof, ProofVerdict, Validity
@@ -65,10 +57,6 @@ __all__ = [
     "SyncReport",
 ]
 
-_log = structlog.get_logger(__name__)
-
-PERSPECTIVES_MAX: Final = 256
-"""Perspectives in memory; the one used least recently gives way and is read from disk again."""
 PATIENCE_SECONDS: Final = 5.0
 """How long building a proof waits to hear whether something in it is revoked."""
 
@@ -83,6 +71,8 @@ class Engine:
 
     Attributes:
         proofs: the verifier; `verify` below is its whole, its parts are for the doors.
+        naming: names of entities: making, resolving.
+        revoking: revocation of what a perspective made.
 
     Raises:
         StorageFaultError: the state directory cannot be used.
@@ -103,9 +93,9 @@ class Engine:
         self._validity = ValidityChecker(self._library, self._revocations)
         self._cipher = ContentCipher(self._library, self._revocations, self._workers)
         self.proofs = ProofChecker(self._library, self._revocations, self._workers)
-        self._perspectives: BoundedCache[Hash, PerspectiveState] = BoundedCache(PERSPECTIVES_MAX)
-        self._loading: SingleFlight[Hash, PerspectiveState] = SingleFlight()
-        self._syncing: SingleFlight[Hash, SyncReport] = SingleFlight()
+        self._perspectives = Perspectives(store, self._library, self._state, self._workers, config)
+        self.naming = Naming(store, self._library, self._validity, self._state, self._workers)
+        self.revoking = Revoking(store, self._library, self._revocations)
         self._proofs_built = 0
 
     async def __aenter__(self) -> Self:
@@ -121,8 +111,7 @@ class Engine:
 
     async def aclose(self) -> None:
         """Cancel what is running in the background and close the state."""
-        await self._syncing.aclose()
-        await self._loading.aclose()
+        await self._perspectives.aclose()
         await self._library.aclose()
         await self._revocations.aclose()
         await asyncio.to_thread(self._workers.close)
@@ -144,45 +133,8 @@ class Engine:
     async def perspective(
         self, secret: EntitySecret, location: Location | None = None
     ) -> Perspective:
-        """Return the handle of an entity whose secret the caller has opened.
-
-        State is kept by entity hash; the secret is checked against the entity every time.
-
-        Args:
-            secret: the entity with its keys.
-            location: where the entity is stored. If None, grants to it are looked for in every
-                configured storage: callers seldom say where their entity lives.
-
-        Raises:
-            InvalidParameterError: the keys do not belong to the entity.
-        """
-        places = (location,) if location else self.config.locations
-        location = location or self.config.default_location
-        entity_hash = secret.entity.hash
-        state = self._perspectives.get(entity_hash)
-        if state is None:
-            check_possession(secret)
-            state = await self._loading.run(entity_hash, lambda: self._load(secret, location))
-        check_same_secret(secret, state.secret)
-        for place in {location: None, **dict.fromkeys(places)}:
-            state.graph.note_interesting(entity_hash, place)
-        return Perspective(secret, location, state)
-
-    async def _load(self, secret: EntitySecret, location: Location) -> PerspectiveState:
-        self._library.remember_entity(secret.entity)
-        discovery = Discovery(
-            graph=PerspectiveGraph(secret.entity.hash, location),
-            reader=secret,
-            sealer=Sealer(secret.secret64),
-            store=self.store,
-            library=self._library,
-            state=self._state,
-            workers=self._workers,
-        )
-        await discovery.load()
-        state = PerspectiveState(secret, discovery)
-        self._perspectives.put(secret.entity.hash, state)
-        return state
+        """Return the handle of an entity whose secret is open; see `Perspectives.open`."""
+        return await self._perspectives.open(secret, location)
 
     async def resync(
         self,
@@ -191,43 +143,12 @@ class Engine:
         now: Instant,
         progress: Callable[[SyncProgress], None] | None = None,
     ) -> SyncReport:
-        """Bring the perspective's graph up to date with storage.
-
-        Storage that does not answer is reported, not raised. Callers at the same time share one
-        synchronization; only the first one's `progress` is called.
-
-        Args:
-            perspective: whose graph.
-            now: the present.
-            progress: told whenever the numbers change.
-        """
-        state = perspective.state
-        return await self._syncing.run(
-            perspective.hash, lambda: self._synchronize(state, now, progress)
-        )
+        """Bring the perspective's graph up to date; see `Perspectives.synchronize`."""
+        return await self._perspectives.synchronize(perspective, now=now, progress=progress)
 
     def is_synchronizing(self, perspective: Perspective) -> bool:
         """Whether a synchronization of this perspective is running."""
-        return self._syncing.is_running(perspective.hash)
-
-    async def _synchronize(
-        self,
-        state: PerspectiveState,
-        now: Instant,
-        progress: Callable[[SyncProgress], None] | None,
-    ) -> SyncReport:
-        state.attempted = now
-        report = await state.discovery.synchronize(now=now, progress=progress)
-        if report.is_complete:
-            state.synchronized = now
-        _log.info(
-            "perspective_synchronized",
-            perspective=state.secret.entity.hash.to_text(),
-            queues=report.completed,
-            grants=report.opened,
-            failures=len(report.failures),
-        )
-        return report
+        return self._perspectives.is_synchronizing(perspective)
 
     # --- proofs -----------------------------------------------------------------------------
 

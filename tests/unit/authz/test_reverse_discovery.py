@@ -532,7 +532,7 @@ async def test_other_keys_for_a_known_entity_are_refused() -> None:
 async def test_perspectives_in_memory_are_bounded_and_come_back_from_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wavemq.authz.engine.PERSPECTIVES_MAX", 2)
+    monkeypatch.setattr("wavemq.authz.perspectives.PERSPECTIVES_MAX", 2)
     world = await World.create("a", "b", "c")
     await world.grant("namespace", "a", "publish", "*", is_encrypted=True)
     async with world.engine(state_dir=tmp_path) as engine:

@@ -1,0 +1,1 @@
+"""The WAVE agent: authority for other programs, over gRPC, HTTP and within this process."""
