@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use zeroize::Zeroizing;
 
+use crate::bulk::{in_parallel, locked, unlocked};
 use crate::hashes::{self, hash_to_zp, random_scalar, shake256};
 use crate::points::{Scalar, G1, G2};
 use crate::wkdibe::{self, Attribute, Ciphertext};
@@ -17,8 +18,6 @@ create_exception!(
     "Bytes are not a sound object."
 );
 
-/// Threads that a bulk operation uses at most.
-const BULK_THREADS_MAX: usize = 8;
 /// Bytes of key material that one call may ask for.
 const KEY_BYTES_MAX: usize = 1024;
 
@@ -84,42 +83,12 @@ pub struct WkdMasterKey(wkdibe::MasterKey);
 #[pyclass(frozen, module = "wavemq._kernel")]
 pub struct WkdSecretKey(wkdibe::SecretKey);
 
-/// Runs `work` over `items` on a few threads, in order of the items.
-fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = cores.min(BULK_THREADS_MAX).min(items.len().max(1));
-    if threads == 1 {
-        return items.iter().map(&work).collect();
-    }
-    let share = items.len().div_ceil(threads);
-    std::thread::scope(|scope| {
-        let running: Vec<_> = items
-            .chunks(share)
-            .map(|chunk| {
-                let share = || chunk.iter().map(&work).collect::<Vec<R>>();
-                // Where the system gives no thread, the caller does the share itself.
-                std::thread::Builder::new()
-                    .spawn_scoped(scope, share)
-                    .map_err(|_| chunk)
-            })
-            .collect();
-        running
-            .into_iter()
-            .flat_map(|thread| match thread.map(|running| running.join()) {
-                Ok(Ok(results)) => results,
-                Ok(Err(panic)) => std::panic::resume_unwind(panic),
-                Err(chunk) => chunk.iter().map(&work).collect(),
-            })
-            .collect()
-    })
-}
-
 #[pymethods]
 impl WkdParams {
     #[staticmethod]
     #[pyo3(signature = (data, *, compressed = true))]
     fn from_bytes(py: Python<'_>, data: &[u8], compressed: bool) -> PyResult<Self> {
-        py.detach(|| wkdibe::Params::from_bytes(data, compressed))
+        unlocked(py, || wkdibe::Params::from_bytes(data, compressed))?
             .map(Self)
             .map_err(|error| bad(error.text()))
     }
@@ -130,7 +99,7 @@ impl WkdParams {
         if !(1..=64).contains(&slots) {
             return Err(bad("a system has 1 to 64 slots"));
         }
-        let made = py.detach(|| -> Result<_, getrandom::Error> {
+        let made = unlocked(py, || -> Result<_, getrandom::Error> {
             let point =
                 || -> Result<G1, getrandom::Error> { Ok(G1::generator().mul(&random_scalar()?)) };
             let h = (0..slots)
@@ -145,14 +114,15 @@ impl WkdParams {
                 point()?,
                 h,
             ))
-        });
+        })?;
         let (params, master) = made.map_err(no_randomness)?;
         Ok((Self(params), WkdMasterKey(master)))
     }
 
     #[pyo3(signature = (*, compressed = true))]
-    fn to_bytes<'py>(&self, py: Python<'py>, compressed: bool) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &py.detach(|| self.0.to_bytes(compressed)))
+    fn to_bytes<'py>(&self, py: Python<'py>, compressed: bool) -> PyResult<Bound<'py, PyBytes>> {
+        let encoded = unlocked(py, || self.0.to_bytes(compressed))?;
+        Ok(PyBytes::new(py, &encoded))
     }
 
     #[getter]
@@ -170,11 +140,11 @@ impl WkdParams {
         let mut key = Zeroizing::new(vec![0u8; key_length(length)?]);
         let attributes = attributes(self.0.h.len(), &pattern)?;
         let (k, s) = (random()?, random()?);
-        let ciphertext = py.detach(|| {
+        let ciphertext = unlocked(py, || {
             let (message, ciphertext) = self.0.encrypt(&attributes, &k, &s);
             shake256(&[&message.to_bytes()], &mut key);
             ciphertext.to_bytes()
-        });
+        })?;
         Ok((PyBytes::new(py, &key), PyBytes::new(py, &ciphertext)))
     }
 
@@ -221,12 +191,14 @@ impl WkdParams {
 impl WkdMasterKey {
     #[staticmethod]
     #[pyo3(signature = (data, *, compressed = true))]
-    fn from_bytes(data: &[u8], compressed: bool) -> PyResult<Self> {
-        let point = if compressed {
-            G1::from_compressed(data)
-        } else {
-            G1::from_uncompressed(data)
-        };
+    fn from_bytes(py: Python<'_>, data: &[u8], compressed: bool) -> PyResult<Self> {
+        let point = locked(py, || {
+            if compressed {
+                G1::from_compressed(data)
+            } else {
+                G1::from_uncompressed(data)
+            }
+        })?;
         point
             .map(|point| Self(wkdibe::MasterKey(point)))
             .map_err(|error| bad(error.text()))
@@ -251,9 +223,9 @@ impl WkdMasterKey {
     ) -> PyResult<WkdSecretKey> {
         let attributes = attributes(params.0.h.len(), &pattern)?;
         let rho = random()?;
-        Ok(WkdSecretKey(
-            py.detach(|| self.0.derive(&params.0, &attributes, &rho)),
-        ))
+        Ok(WkdSecretKey(unlocked(py, || {
+            self.0.derive(&params.0, &attributes, &rho)
+        })?))
     }
 
     /// Serialized delegable keys for many patterns, made on all cores.
@@ -264,11 +236,11 @@ impl WkdMasterKey {
         patterns: Vec<Vec<Vec<u8>>>,
     ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
         let jobs = jobs(params, &patterns)?;
-        let keys = py.detach(|| {
+        let keys = unlocked(py, || {
             in_parallel(&jobs, |(attributes, rho)| {
                 Zeroizing::new(self.0.derive(&params.0, attributes, rho).to_bytes(true))
             })
-        });
+        })?;
         Ok(keys.iter().map(|key| PyBytes::new(py, key)).collect())
     }
 
@@ -279,11 +251,11 @@ impl WkdMasterKey {
         length: usize,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut key = Zeroizing::new(vec![0u8; key_length(length)?]);
-        let parsed = py.detach(|| -> Result<(), wkdibe::DecodeError> {
+        let parsed = unlocked(py, || -> Result<(), wkdibe::DecodeError> {
             let ciphertext = Ciphertext::from_bytes(ciphertext)?;
             shake256(&[&self.0.decrypt(&ciphertext).to_bytes()], &mut key);
             Ok(())
-        });
+        })?;
         parsed.map_err(|error| bad(error.text()))?;
         Ok(PyBytes::new(py, &key))
     }
@@ -331,14 +303,15 @@ impl WkdSecretKey {
     #[staticmethod]
     #[pyo3(signature = (data, *, compressed = true))]
     fn from_bytes(py: Python<'_>, data: &[u8], compressed: bool) -> PyResult<Self> {
-        py.detach(|| wkdibe::SecretKey::from_bytes(data, compressed))
+        unlocked(py, || wkdibe::SecretKey::from_bytes(data, compressed))?
             .map(Self)
             .map_err(|error| bad(error.text()))
     }
 
     #[pyo3(signature = (*, compressed = true))]
-    fn to_bytes<'py>(&self, py: Python<'py>, compressed: bool) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.0.to_bytes(compressed))
+    fn to_bytes<'py>(&self, py: Python<'py>, compressed: bool) -> PyResult<Bound<'py, PyBytes>> {
+        let encoded = Zeroizing::new(unlocked(py, || self.0.to_bytes(compressed))?);
+        Ok(PyBytes::new(py, &encoded))
     }
 
     #[getter]
@@ -356,9 +329,9 @@ impl WkdSecretKey {
         let attributes = attributes(params.0.h.len(), &pattern)?;
         self.require_within(params, &attributes)?;
         let t = random()?;
-        Ok(WkdSecretKey(
-            py.detach(|| self.0.qualify(&params.0, &attributes, &t)),
-        ))
+        Ok(WkdSecretKey(unlocked(py, || {
+            self.0.qualify(&params.0, &attributes, &t)
+        })?))
     }
 
     /// Serialized qualified keys for many patterns, made on all cores.
@@ -372,11 +345,11 @@ impl WkdSecretKey {
         for (attributes, _) in &jobs {
             self.require_within(params, attributes)?;
         }
-        let keys = py.detach(|| {
+        let keys = unlocked(py, || {
             in_parallel(&jobs, |(attributes, t)| {
                 Zeroizing::new(self.0.qualify(&params.0, attributes, t).to_bytes(true))
             })
-        });
+        })?;
         Ok(keys.iter().map(|key| PyBytes::new(py, key)).collect())
     }
 
@@ -391,12 +364,12 @@ impl WkdSecretKey {
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut key = Zeroizing::new(vec![0u8; key_length(length)?]);
         let attributes = attributes(slots, &pattern)?;
-        let parsed = py.detach(|| -> Result<(), wkdibe::DecodeError> {
+        let parsed = unlocked(py, || -> Result<(), wkdibe::DecodeError> {
             let ciphertext = Ciphertext::from_bytes(ciphertext)?;
             let exact = self.0.qualify_nondelegable(&attributes);
             shake256(&[&exact.decrypt(&ciphertext).to_bytes()], &mut key);
             Ok(())
-        });
+        })?;
         parsed.map_err(|error| bad(error.text()))?;
         Ok(PyBytes::new(py, &key))
     }

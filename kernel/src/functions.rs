@@ -5,9 +5,11 @@ use pyo3::types::PyBytes;
 use zeroize::Zeroizing;
 
 use crate::bindings::{bad, key_length, random, scalar_from_be};
+use crate::bulk::{in_parallel, locked, unlocked};
 use crate::gt::{Gt, Miller};
 use crate::hashes::{self, identity_point};
 use crate::points::{G1, G2};
+use crate::signatures::Signed;
 use crate::{cityhash, lqibe};
 
 /// Data from this size on is hashed without the interpreter's lock.
@@ -28,21 +30,65 @@ fn g2(data: &[u8]) -> PyResult<G2> {
 }
 
 #[pyfunction]
-fn keccak256<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
+fn keccak256<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
     let digest = if data.len() < UNLOCK_BYTES_MIN {
-        hashes::keccak256(data)
+        locked(py, || hashes::keccak256(data))?
     } else {
-        py.detach(|| hashes::keccak256(data))
+        unlocked(py, || hashes::keccak256(data))?
     };
-    PyBytes::new(py, &digest)
+    Ok(PyBytes::new(py, &digest))
+}
+
+/// The digests of many contents, in their order; made on all cores.
+#[pyfunction]
+fn keccak256_many<'py>(
+    py: Python<'py>,
+    contents: Vec<Bound<'py, PyBytes>>,
+) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    let contents: Vec<&[u8]> = contents.iter().map(|one| one.as_bytes()).collect();
+    let digests = unlocked(py, || hashes::keccak256_many(&contents))?;
+    Ok(digests.iter().map(|one| PyBytes::new(py, one)).collect())
+}
+
+/// For each (public key, signature, content) whether the signature holds; on all cores.
+#[pyfunction]
+fn ed25519_verify_many(
+    py: Python<'_>,
+    signed: Vec<(Bound<'_, PyBytes>, Bound<'_, PyBytes>, Bound<'_, PyBytes>)>,
+) -> PyResult<Vec<bool>> {
+    let signed: Vec<Signed> = signed
+        .iter()
+        .map(|(public, signature, content)| Signed {
+            public: public.as_bytes(),
+            signature: signature.as_bytes(),
+            content: content.as_bytes(),
+        })
+        .collect();
+    unlocked(py, || in_parallel(&signed, Signed::is_genuine))
+}
+
+/// Whether one signature holds.
+#[pyfunction]
+fn ed25519_verify(
+    py: Python<'_>,
+    public: &[u8],
+    signature: &[u8],
+    content: &[u8],
+) -> PyResult<bool> {
+    let signed = Signed {
+        public,
+        signature,
+        content,
+    };
+    unlocked(py, || signed.is_genuine())
 }
 
 #[pyfunction]
-fn cityhash128(py: Python<'_>, data: &[u8]) -> (u64, u64) {
+fn cityhash128(py: Python<'_>, data: &[u8]) -> PyResult<(u64, u64)> {
     if data.len() < UNLOCK_BYTES_MIN {
-        cityhash::cityhash128(data)
+        locked(py, || cityhash::cityhash128(data))
     } else {
-        py.detach(|| cityhash::cityhash128(data))
+        unlocked(py, || cityhash::cityhash128(data))
     }
 }
 
@@ -79,24 +125,26 @@ fn map_to_g2<'py>(py: Python<'py>, digest: &[u8]) -> PyResult<Bound<'py, PyBytes
 }
 
 #[pyfunction]
-fn lq_identity_point<'py>(py: Python<'py>, identity: &[u8]) -> Bound<'py, PyBytes> {
-    PyBytes::new(py, &py.detach(|| identity_point(identity).to_compressed()))
+fn lq_identity_point<'py>(py: Python<'py>, identity: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let point = unlocked(py, || identity_point(identity).to_compressed())?;
+    Ok(PyBytes::new(py, &point))
 }
 
 /// Makes a new LQ-IBE system: parameters (192 bytes) and master key (32 bytes, little-endian).
 #[pyfunction]
 fn lq_setup<'py>(py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
     let (base, master) = (random()?, random()?);
-    let p = G2::generator().mul(&base);
-    let mut params = p.to_compressed().to_vec();
-    params.extend_from_slice(&p.mul(&master).to_compressed());
+    let params = unlocked(py, || {
+        let p = G2::generator().mul(&base);
+        [p.to_compressed(), p.mul(&master).to_compressed()].concat()
+    })?;
     Ok((PyBytes::new(py, &params), PyBytes::new(py, &master.0)))
 }
 
 /// Checks LQ-IBE parameters.
 #[pyfunction]
-fn lq_check_params(data: &[u8]) -> PyResult<()> {
-    lq_params(data).map(|_| ())
+fn lq_check_params(py: Python<'_>, data: &[u8]) -> PyResult<()> {
+    locked(py, || lq_params(data).map(|_| ()))?
 }
 
 fn lq_params(data: &[u8]) -> PyResult<(G2, G2)> {
@@ -115,7 +163,9 @@ fn lq_extract<'py>(
     let master = master32(master)?;
     Ok(PyBytes::new(
         py,
-        &py.detach(|| lqibe::extract(&master, &identity_point(identity)).to_compressed()),
+        &unlocked(py, || {
+            lqibe::extract(&master, &identity_point(identity)).to_compressed()
+        })?,
     ))
 }
 
@@ -126,11 +176,11 @@ fn encapsulated<'py>(
     rho: &crate::points::Scalar,
     length: usize,
 ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-    let (p, sp) = lq_params(params)?;
+    let (p, sp) = locked(py, || lq_params(params))??;
     let mut key = Zeroizing::new(vec![0u8; key_length(length)?]);
-    let ciphertext = py.detach(|| {
+    let ciphertext = unlocked(py, || {
         lqibe::encapsulate(&p, &sp, &identity_point(identity), rho, &mut key).to_compressed()
-    });
+    })?;
     Ok((PyBytes::new(py, &key), PyBytes::new(py, &ciphertext)))
 }
 
@@ -167,8 +217,12 @@ fn lq_decapsulate<'py>(
     length: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let mut key = Zeroizing::new(vec![0u8; key_length(length)?]);
-    let (secret, identity, ciphertext) = (g1(secret)?, g1(identity_point)?, g2(ciphertext)?);
-    py.detach(|| lqibe::decapsulate(&secret, &identity, &ciphertext, &mut key));
+    let (secret, identity, ciphertext) = locked(py, || -> PyResult<_> {
+        Ok((g1(secret)?, g1(identity_point)?, g2(ciphertext)?))
+    })??;
+    unlocked(py, || {
+        lqibe::decapsulate(&secret, &identity, &ciphertext, &mut key)
+    })?;
     Ok(PyBytes::new(py, &key))
 }
 
@@ -250,8 +304,18 @@ fn recode_gt<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyBytes>>
     Ok(PyBytes::new(py, &element.to_bytes()))
 }
 
+/// For tests only: fails as a defect of the kernel would.
+#[pyfunction]
+fn panic_for_test(py: Python<'_>) -> PyResult<()> {
+    unlocked(py, || panic!("asked to"))
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(keccak256, module)?)?;
+    module.add_function(wrap_pyfunction!(keccak256_many, module)?)?;
+    module.add_function(wrap_pyfunction!(ed25519_verify, module)?)?;
+    module.add_function(wrap_pyfunction!(ed25519_verify_many, module)?)?;
+    module.add_function(wrap_pyfunction!(panic_for_test, module)?)?;
     module.add_function(wrap_pyfunction!(cityhash128, module)?)?;
     module.add_function(wrap_pyfunction!(hash_to_zp, module)?)?;
     module.add_function(wrap_pyfunction!(map_to_g1, module)?)?;

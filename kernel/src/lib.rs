@@ -1,18 +1,22 @@
 //! The kernel: mechanical work in bulk, decided elsewhere.
 //!
-//! It owns BLS12-381 arithmetic in WAVE's encodings, WKD-IBE, LQ-IBE, and two hash functions that the
-//! standard library lacks. It holds no policy and no state. Bytes from outside are checked to be
+//! It owns BLS12-381 arithmetic in WAVE's encodings, WKD-IBE, LQ-IBE, Ed25519 verification, and two hash
+//! functions that the standard library lacks. It holds no policy and no state. Bytes from outside are checked to be
 //! canonical, on the curve and in the subgroup before any arithmetic; errors are values.
 
 mod bindings;
+mod bulk;
 mod cityhash;
 mod field;
 mod functions;
 mod gt;
 mod hashes;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod lqibe;
 mod multiples;
 mod points;
+mod signatures;
 mod wkdibe;
 
 use pyo3::prelude::*;

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 
-from wavemq._kernel import cityhash128, keccak256
+from wavemq._kernel import cityhash128, keccak256, keccak256_many
 
-__all__ = ["cityhash128", "keccak256", "sha3_256", "shake256"]
+__all__ = ["cityhash128", "keccak256", "keccak256_many", "sha3_256", "shake256"]
 
 
 def sha3_256(*parts: bytes) -> bytes:

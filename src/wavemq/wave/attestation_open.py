@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from wavemq.crypto import exchange, lqibe, wkdibe
-from wavemq.crypto.signing import verify
+from wavemq.crypto.signing import SignedBytes, verify
 from wavemq.crypto.symmetric import SEALED_KEY_BYTES, open_sealed
 from wavemq.errors import (
     BodySchemeError,
@@ -299,14 +299,28 @@ def check_signatures(attestation: Attestation, body: VerifierBody, attester: Ent
     Raises:
         InvalidSignatureError: a signature or the binding between them does not hold.
     """
+    for signed in signatures_of(attestation, body, attester):
+        verify(signed.public, signed.signature, signed.content)
+
+
+def signatures_of(
+    attestation: Attestation, body: VerifierBody, attester: Entity
+) -> tuple[SignedBytes, SignedBytes]:
+    """Return what must be checked before the attestation is believed, for checks in bulk.
+
+    Raises:
+        InvalidSignatureError: the binding between the two signatures does not hold.
+    """
     if attester.hash != body.attester:
         raise InvalidSignatureError("the attester is another entity")
     if body.binding_kind != EPHEMERAL_SIGNATURE:
         raise InvalidSignatureError("the binding is for another signature scheme")
     if body.binding_key != attestation.ephemeral_key:
         raise InvalidSignatureError("the binding is for another outer key")
-    verify(attester.verifying_key, body.binding_signature, body.binding)
-    check_outer_signature(attestation)
+    return (
+        SignedBytes(attester.verifying_key, body.binding_signature, body.binding),
+        SignedBytes(attestation.ephemeral_key, attestation.outer_signature, attestation.tbs),
+    )
 
 
 def check_outer_signature(attestation: Attestation) -> None:
