@@ -30,6 +30,9 @@ QUEUE_ENTRIES_MAX: Final = 1_000_000
 KEYRING_ITERATIONS_MAX: Final = 10_000_000
 """PBKDF2 iterations that a keyring file may ask for (wave.md 3.3)."""
 DER_DEPTH_MAX: Final = 32
+CLOCK_SKEW_TOLERATED_S: Final = 60
+"""How far in the future a validity may begin and count as begun: clocks of honest hosts differ.
+The end of a validity gets no such grace."""
 HANDSHAKE_SECONDS_MAX: Final = 10.0
 """The whole peering handshake, from accept to the first HTTP/2 byte."""
 SIGNATURE_BYTES_MAX: Final = 1024

@@ -194,12 +194,14 @@ class World:
         state_dir: Path | None = None,
         default_to_unrevoked: bool = False,
         revocation_ttl_s: float = 3600.0,
+        revocation_grace_s: float = 0.0,
     ) -> Engine:
-        """Return an engine of its own over this world's storage."""
+        """Return an engine of its own over this world's storage; one without grace."""
         config = EngineConfig(
             self.location,
             default_to_unrevoked=default_to_unrevoked,
             revocation_ttl_s=revocation_ttl_s,
+            revocation_grace_s=revocation_grace_s,
         )
         return Engine(self.store, state_dir, config)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from wavemq.authz.bounded import BoundedCache, CacheStatistics
 from wavemq.authz.single_flight import SingleFlight
 from wavemq.authz.verdict_cache import VERDICTS_MAX, Claim, Denied, Granted, VerdictCache
-from wavemq.authz.verdicts import ProofUnresolvedError, ProofVerdict
+from wavemq.authz.verdicts import ProofNotYetValidError, ProofUnresolvedError, ProofVerdict
 from wavemq.errors import InvalidSignatureError, ProofInvalidError, WaveMQError
 from wavemq.messages.message import (
     Message,
@@ -167,7 +167,7 @@ class Admission:
         """Answer from memory, without waiting; None when that cannot be done."""
         claim = Claim(message.namespace, message.source, PERMISSION_PUBLISH, message.topic.text)
         verdict = self._verdicts.get(claim, message.proof, now=now)
-        if not isinstance(verdict, Granted) or now >= verdict.fresh_until:
+        if not isinstance(verdict, Granted) or not self._is_fresh(verdict, now):
             return None
         try:
             message_signature.verify(verdict.signer, message.signature, message_digest(message))
@@ -259,6 +259,29 @@ class Admission:
             raise ProofInvalidError("the proof does not give wavemq:route on *")
         return verdict
 
+    # --- what was granted before ------------------------------------------------------------
+
+    async def check_still_granted(
+        self, namespace: Hash, proof: bytes, *, now: Instant, is_lenient: bool
+    ) -> None:
+        """Return if a proof that was admitted before still holds; looks ahead of time.
+
+        Args:
+            namespace: whose authority it is about.
+            proof: which was admitted, or built here.
+            now: the present.
+            is_lenient: whether silence of storage counts as an answer.
+
+        Raises:
+            ProofInvalidError: it does not hold any more.
+            UnavailableError: it could not be found out.
+            ObjectError: an object that it refers to is unsound.
+        """
+        proved = await self._proof_verdict(proof, namespace, now)
+        await self._engine.proofs.check_unrevoked(
+            proved.revocations, now=now, is_lenient=is_lenient, is_ahead=True
+        )
+
     # --- verdicts ---------------------------------------------------------------------------
 
     async def check_claim(self, claim: Claim, proof: bytes, now: Instant) -> Instant:
@@ -308,13 +331,13 @@ class Admission:
             UnavailableError: it could not be found out.
         """
         verdict = self._verdicts.get(claim, proof, now=now)
-        if isinstance(verdict, Granted) and now < verdict.fresh_until:
+        if isinstance(verdict, Granted) and self._is_fresh(verdict, now):
             return verdict
         if isinstance(verdict, Denied):
             raise ProofInvalidError(verdict.reason)
         try:
             verdict = await self._reach(claim, proof, now)
-        except ProofUnresolvedError:
+        except (ProofUnresolvedError, ProofNotYetValidError):
             raise
         except ProofInvalidError as error:
             self._verdicts.put(claim, proof, Denied(error.reason), now=now)
@@ -329,8 +352,12 @@ class Admission:
             raise ProofInvalidError("proof is well formed but the subject does not match")
         if not is_subset(_required(claim, proved.policy), proved.policy):
             raise ProofInvalidError("proof is well formed but grants insufficient permissions")
-        fresh_until = await self._engine.proofs.check_unrevoked(proved.revocations, now=now)
-        return Granted(proved.expiry, fresh_until, proved.subject_entity)
+        found = await self._engine.proofs.check_unrevoked(proved.revocations, now=now)
+        return Granted(proved.expiry, found.fresh_until, found.epoch, proved.subject_entity)
+
+    def _is_fresh(self, verdict: Granted, now: Instant) -> bool:
+        """Whether nothing that the verdict depends on can have been revoked since, as we know."""
+        return now < verdict.fresh_until and verdict.epoch == self._engine.revocations.epoch
 
     async def _proof_verdict(self, proof: bytes, namespace: Hash, now: Instant) -> ProofVerdict:
         """Return what a proof proves in a namespace, revocations aside."""

@@ -111,7 +111,7 @@ class ContentCipher:
         entity = await self._library.required_entity(entity_hash, places)
         validity = period_of_entity(entity, now)
         if not validity.is_valid:
-            raise LookupFailureError(f"the entity {entity_hash.to_text()}: {validity.message}")
+            raise LookupFailureError(f"the entity {entity_hash.to_text()}: {validity.explanation}")
         revoked = await self._revocations.first_revoked(
             entity.revocations, now=now, patience_s=PATIENCE_SECONDS
         )

@@ -6,11 +6,18 @@ Owns two values. Refuses to know configuration files and metrics.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from wavemq.authz.bounded import CacheStatistics
     from wavemq.wave.location import Location
+
+REVOCATION_TTL_SECONDS: Final = 300
+"""Default of `EngineConfig.revocation_ttl_s` and of `revocationCheckInterval`."""
+REVOCATION_TTL_SECONDS_MAX: Final = 86_400
+REVOCATION_GRACE_SECONDS: Final = 86_400
+"""Default of `EngineConfig.revocation_grace_s` and of `revocationGrace`: a day without Internet."""
+REVOCATION_GRACE_SECONDS_MAX: Final = 7 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +29,17 @@ class EngineConfig:
         locations: every configured storage, in the order in which objects of unknown place are
             looked for; the default one alone if empty.
         default_to_unrevoked: treat a revocation that cannot be looked up as not made.
-        revocation_ttl_s: how long "not revoked" holds before it is looked up again, in seconds.
+        revocation_ttl_s: how long "not revoked" holds before it is looked up again, in seconds:
+            within that time a revocation takes effect.
+        revocation_grace_s: how long "not revoked" still holds after it was looked up while storage
+            does not answer, in seconds.
     """
 
     default_location: Location
     locations: tuple[Location, ...] = ()
     default_to_unrevoked: bool = False
-    revocation_ttl_s: float = 3600.0
+    revocation_ttl_s: float = REVOCATION_TTL_SECONDS
+    revocation_grace_s: float = REVOCATION_GRACE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +52,4 @@ class EngineStatistics:
     revocation_failures: int
     proofs_verified: int
     proofs_built: int
+    skews_tolerated: int

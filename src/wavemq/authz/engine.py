@@ -23,6 +23,7 @@ from wavemq.authz.perspectives import Perspectives
 from wavemq.authz.proving import prove
 from wavemq.authz.revocation import RevocationChecker
 from wavemq.authz.revoking import Revoking
+from wavemq.authz.skew import SkewWarnings
 from wavemq.authz.state import AuthorityState
 from wavemq.authz.validity import ValidityChecker
 from wavemq.authz.verdicts import BuiltProof, ProofVerdict, Validity
@@ -73,6 +74,7 @@ class Engine:
         proofs: the verifier; `verify` below is its whole, its parts are for the doors.
         naming: names of entities: making, resolving.
         revoking: revocation of what a perspective made.
+        revocations: what is known to be revoked.
 
     Raises:
         StorageFaultError: the state directory cannot be used.
@@ -84,18 +86,20 @@ class Engine:
         self._state = AuthorityState(state_dir)
         self._workers = Workers()
         self._library = Library(store, self._state, config.locations or (config.default_location,))
-        self._revocations = RevocationChecker(
+        self.revocations = RevocationChecker(
             store,
             self._state,
             ttl_s=config.revocation_ttl_s,
+            grace_s=config.revocation_grace_s,
             default_to_unrevoked=config.default_to_unrevoked,
         )
-        self._validity = ValidityChecker(self._library, self._revocations)
-        self._cipher = ContentCipher(self._library, self._revocations, self._workers)
-        self.proofs = ProofChecker(self._library, self._revocations, self._workers)
+        self._skew = SkewWarnings()
+        self._validity = ValidityChecker(self._library, self.revocations, self._skew)
+        self._cipher = ContentCipher(self._library, self.revocations, self._workers)
+        self.proofs = ProofChecker(self._library, self.revocations, self._workers, self._skew)
         self._perspectives = Perspectives(store, self._library, self._state, self._workers, config)
         self.naming = Naming(store, self._library, self._validity, self._state, self._workers)
-        self.revoking = Revoking(store, self._library, self._revocations)
+        self.revoking = Revoking(store, self._library, self.revocations)
         self._proofs_built = 0
 
     async def __aenter__(self) -> Self:
@@ -113,7 +117,7 @@ class Engine:
         """Cancel what is running in the background and close the state."""
         await self._perspectives.aclose()
         await self._library.aclose()
-        await self._revocations.aclose()
+        await self.revocations.aclose()
         await asyncio.to_thread(self._workers.close)
         await asyncio.to_thread(self._state.close)
 
@@ -122,10 +126,11 @@ class Engine:
         return EngineStatistics(
             perspectives=len(self._perspectives),
             entities=self._library.statistics(),
-            revocation_lookups=self._revocations.lookups,
-            revocation_failures=self._revocations.failures,
+            revocation_lookups=self.revocations.lookups,
+            revocation_failures=self.revocations.failures,
             proofs_verified=self.proofs.verified,
             proofs_built=self._proofs_built,
+            skews_tolerated=self._skew.count,
         )
 
     # --- perspectives -----------------------------------------------------------------------
@@ -145,6 +150,12 @@ class Engine:
     ) -> SyncReport:
         """Bring the perspective's graph up to date; see `Perspectives.synchronize`."""
         return await self._perspectives.synchronize(perspective, now=now, progress=progress)
+
+    def known_perspective(
+        self, entity_hash: Hash, location: Location | None = None
+    ) -> Perspective | None:
+        """Return the handle of an entity whose secret was opened lately; never waits."""
+        return self._perspectives.known(entity_hash, location or self.config.default_location)
 
     def is_synchronizing(self, perspective: Perspective) -> bool:
         """Whether a synchronization of this perspective is running."""
@@ -186,7 +197,7 @@ class Engine:
             now=now,
             patience_s=patience_s,
             library=self._library,
-            revocations=self._revocations,
+            revocations=self.revocations,
             workers=self._workers,
         )
         self._proofs_built += 1

@@ -104,6 +104,16 @@ class Perspectives:
             state.graph.note_interesting(entity_hash, place)
         return Perspective(secret, location, state)
 
+    def known(self, entity_hash: Hash, location: Location) -> Perspective | None:
+        """Return the handle of an entity if its perspective is in memory; never waits.
+
+        Args:
+            entity_hash: whose perspective.
+            location: that attestations by the entity name as its place.
+        """
+        state = self._known.get(entity_hash)
+        return None if state is None else Perspective(state.secret, location, state)
+
     def is_synchronizing(self, perspective: Perspective) -> bool:
         """Whether a synchronization of this perspective is running."""
         return self._syncing.is_running(perspective.hash)

@@ -26,7 +26,7 @@ from wavemq.wave.policy import RTreePolicy, check_policy
 from wavemq.wave.proof import AttestationReference, ExplicitProof
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from wavemq.authz.graph import ActiveGrant
     from wavemq.authz.library import Library
@@ -42,7 +42,7 @@ REVOKED_GRANTS_MAX: Final = 64
 
 
 def edges_of(grants: Iterable[ActiveGrant], namespace: Hash, now: Instant) -> list[Edge]:
-    """Return the grants that may be used now, as edges; revocations aside."""
+    """Return the grants whose periods allow their use now, as edges; revocations aside."""
     edges = []
     for grant in grants:
         policy = grant.body.policy
@@ -109,6 +109,8 @@ async def prove(
     """
     by_hash = {grant.hash: grant for grant in grants}
     edges = edges_of(grants, namespace, now)
+    if revocations.epoch:
+        edges = _unrevoked(edges, by_hash, revocations)
     deadline = asyncio.get_running_loop().time() + patience_s
     for _ in range(REVOKED_GRANTS_MAX):
         chains = await workers.run(
@@ -123,8 +125,19 @@ async def prove(
         if revoked is None:
             contents = await _contents(used, library)
             return await workers.run(_assemble, chains, used, contents, now)
-        edges = [edge for edge in edges if revoked not in _options(by_hash[edge.attestation])]
+        edges = _unrevoked(edges, by_hash, revocations)
     raise NoProofFoundError("couldn't find a proof: too many grants turned out to be revoked")
+
+
+def _unrevoked(
+    edges: Iterable[Edge], by_hash: Mapping[Hash, ActiveGrant], revocations: RevocationChecker
+) -> list[Edge]:
+    """Return the edges of which nothing is known to be revoked."""
+    return [
+        edge
+        for edge in edges
+        if revocations.known_revoked(_options(by_hash[edge.attestation])) is None
+    ]
 
 
 def _options(grant: ActiveGrant) -> set[RevocationOption]:

@@ -23,9 +23,9 @@ from wavemq.authz.admission import (
     Admission,
 )
 from wavemq.authz.bounded import BoundedCache, CacheStatistics
-from wavemq.authz.proof_cache import NotFound, ProofCache
+from wavemq.authz.proof_cache import HeldProof, NotFound, ProofCache
 from wavemq.authz.single_flight import SingleFlight
-from wavemq.authz.validity import period_of_entity
+from wavemq.authz.validity import ENTITY_REVOKED, period_of_entity
 from wavemq.authz.verdict_cache import Claim
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
 from wavemq.errors import (
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from wavemq.authz.perspective import Perspective
     from wavemq.authz.verdicts import BuiltProof
     from wavemq.messages.topic import Topic, TopicFilter
+    from wavemq.wave.entity import Entity
     from wavemq.wave.hashes import Hash
     from wavemq.wave.location import Location
 
@@ -108,7 +109,7 @@ class Publishing:
         self._admission = admission
         self._origin_router = origin_router
         self._secrets: BoundedCache[bytes, EntitySecret] = BoundedCache(SECRETS_REMEMBERED_MAX)
-        self._proofs = ProofCache(found_s=engine.config.revocation_ttl_s)
+        self._proofs = ProofCache()
         self._building: SingleFlight[Claim, BuiltProof] = SingleFlight()
         self._proofs_built = 0
         self._proofs_missing = 0
@@ -155,12 +156,26 @@ class Publishing:
         if opened is None:
             # A protected keyring takes 0.1 s and more to open.
             opened = await asyncio.to_thread(EntitySecret.from_bytes, secret, passphrase)
-        validity = period_of_entity(opened.entity, now)
-        if not validity.is_valid:
-            raise InvalidParameterError(f"perspective entity is invalid: {validity.message}")
+        await self._check_usable(opened.entity, now)
         perspective = await self._engine.perspective(opened, location)
         self._secrets.put(name, opened)
         return perspective
+
+    async def _check_usable(self, entity: Entity, now: Instant) -> None:
+        """Check that an entity is within its period and not known to be revoked.
+
+        Raises:
+            InvalidParameterError: it is not; silence of storage is no reason.
+        """
+        validity = period_of_entity(entity, now)
+        if validity.is_valid:
+            revoked = await self._engine.revocations.first_revoked(
+                entity.revocations, now=now, patience_s=REVOCATION_PATIENCE_SECONDS
+            )
+            if revoked is None:
+                return
+            validity = ENTITY_REVOKED
+        raise InvalidParameterError(f"perspective entity is invalid: {validity.explanation}")
 
     # --- forming ----------------------------------------------------------------------------
 
@@ -254,6 +269,34 @@ class Publishing:
         )
         signature = self.sign(perspective, subscription_digest(unsigned))
         return Verified(replace(unsigned, signature=signature), until)
+
+    async def reprove(
+        self, request: SubscriptionRequest, now: Instant
+    ) -> Verified[SubscriptionRequest] | None:
+        """Return a subscription formed here with another proof, since its own was revoked.
+
+        The signature does not cover the proof, so it stays.
+
+        Args:
+            request: as it was formed, or found on disk.
+            now: the present.
+
+        Returns:
+            None when no known grant gives it any more, or its entity was not here lately.
+        """
+        perspective = self._engine.known_perspective(request.source, request.source_location)
+        if perspective is None:
+            return None
+        claim = Claim(
+            request.namespace, request.source, PERMISSION_SUBSCRIBE, request.topic_filter.text
+        )
+        try:
+            proof, until = await self._prove(perspective, claim, b"", now)
+        except (NoProofFoundError, UnavailableError):
+            return None
+        asked = request.absolute_expiry
+        end = until if asked is None else min(asked, until)
+        return Verified(replace(request, proof=proof, absolute_expiry=end), until)
 
     async def form_query(
         self,
@@ -375,9 +418,21 @@ class Publishing:
         found = self._proofs.get(claim, now=now)
         if isinstance(found, NotFound):
             raise NoProofFoundError(found.reason)
-        if found is None:
-            found = await self._building.run(claim, lambda: self._build(perspective, claim, now))
-        return found.der, found.expiry
+        if found is not None and await self._is_unrevoked(found, now):
+            return found.proof.der, found.proof.expiry
+        built = await self._building.run(claim, lambda: self._build(perspective, claim, now))
+        return built.der, built.expiry
+
+    async def _is_unrevoked(self, held: HeldProof, now: Instant) -> bool:
+        """Whether nothing in a proof is known to be revoked; asks unless that is known freshly."""
+        revocations = self._engine.revocations
+        if not held.is_fresh(now, revocations.epoch):
+            held.take(
+                await revocations.check_patiently(
+                    held.proof.revocations, now=now, patience_s=REVOCATION_PATIENCE_SECONDS
+                )
+            )
+        return not held.is_revoked
 
     async def _build(self, perspective: Perspective, claim: Claim, now: Instant) -> BuiltProof:
         """Look for a proof: in what is known, after making sure that it is known well enough."""

@@ -1,10 +1,11 @@
 """Whether revocation options have been exercised.
 
 Owns the lookup of options in storage (wave.md 5), what is remembered about them and for how long.
-Refuses to know which objects the options belong to. Fault model: storage may be away, then
-nothing is known: that is `StorageError`, or, where the operator chose `default_to_unrevoked`, an
-assumption that is short-lived and never kept on disk. A server that hides a revocation cannot be
-noticed (wave.md 8.6). A revocation once seen is for ever.
+Refuses to know which objects the options belong to. Fault model: storage may be away. What it
+answered before then holds for a bounded grace, since sites must go on without it; of what it was
+never asked nothing is known: that is `StorageError`, or, where the operator chose
+`default_to_unrevoked`, an assumption. Assumptions are short-lived and never kept on disk. A server
+that hides a revocation cannot be noticed (wave.md 8.6). A revocation once seen is for ever.
 """
 
 from __future__ import annotations
@@ -59,25 +60,33 @@ class RevocationFinding:
     Attributes:
         standing: REVOKED if any option was exercised.
         fresh_until: until when the answer may be used without asking again.
+        epoch: of the checker, when it was asked; an answer of an earlier epoch does not count.
         revoked: the exercised option that was found first, or None.
     """
 
     standing: Standing
     fresh_until: Instant
+    epoch: int
     revoked: RevocationOption | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """One remembered lookup; `is_revoked` ones are good for ever."""
+    """One remembered lookup; `is_revoked` ones are good for ever.
+
+    Attributes:
+        fresh_until: until when it may be used.
+        checked: when storage answered.
+        is_revoked: what it answered.
+    """
 
     fresh_until: Instant
     checked: Instant
     is_revoked: bool
 
-    def is_usable(self, now: Instant) -> bool:
-        """Whether the answer still holds; one from the future was made by a clock set back."""
-        return self.is_revoked or self.checked <= now < self.fresh_until
+    def is_usable(self, now: Instant, until: Instant) -> bool:
+        """Whether the answer holds until then; one from the future was made by a clock set back."""
+        return self.is_revoked or (self.checked <= now and until < self.fresh_until)
 
 
 _FOREVER: Final = Instant(2**63 - 1)
@@ -90,7 +99,12 @@ class RevocationChecker:
         store: where options are looked up.
         state: what earlier processes found out.
         ttl_s: how long "not found" holds, in seconds.
+        grace_s: how long after it was given that answer still holds while storage is silent.
         default_to_unrevoked: what the operator wants when storage does not answer.
+
+    Attributes:
+        epoch: grows whenever a revocation is found, and whatever depends on any option should then
+            look again: that costs little, since the answers are in memory.
     """
 
     def __init__(
@@ -100,16 +114,23 @@ class RevocationChecker:
         *,
         ttl_s: float,
         default_to_unrevoked: bool,
+        grace_s: float = 0.0,
     ) -> None:
         self._store = store
         self._state = state
         self._ttl_ns = round(ttl_s * NANOSECONDS_PER_SECOND)
+        self._grace_ns = round(grace_s * NANOSECONDS_PER_SECOND)
+        self._assumption_ns = min(round(ASSUMPTION_SECONDS * NANOSECONDS_PER_SECOND), self._ttl_ns)
         self._default_to_unrevoked = default_to_unrevoked
         self._checks: BoundedCache[RevocationOption, _Check] = BoundedCache(OPTIONS_REMEMBERED_MAX)
-        self._flights: SingleFlight[RevocationOption, _Check] = SingleFlight()
+        self._silences: BoundedCache[RevocationOption, _Check] = BoundedCache(
+            OPTIONS_REMEMBERED_MAX
+        )
+        self._flights: SingleFlight[tuple[RevocationOption, bool], _Check] = SingleFlight()
         self._slots = asyncio.Semaphore(LOOKUPS_AT_ONCE_MAX)
         self._lookups = 0
         self._failures = 0
+        self.epoch = 0
 
     @property
     def lookups(self) -> int:
@@ -122,7 +143,12 @@ class RevocationChecker:
         return self._failures
 
     async def check(
-        self, options: Iterable[RevocationOption], *, now: Instant, is_lenient: bool = False
+        self,
+        options: Iterable[RevocationOption],
+        *,
+        now: Instant,
+        is_lenient: bool = False,
+        is_ahead: bool = False,
     ) -> RevocationFinding:
         """Return whether any of the options has been exercised.
 
@@ -131,24 +157,28 @@ class RevocationChecker:
             now: the present; remembered answers older than the time to live do not count.
             is_lenient: treat "no answer" as unrevoked whatever the operator chose. For building
                 proofs, where the verifier asks again; never for admitting anything.
+            is_ahead: ask already about answers that hold for less than half the time to live. For
+                whoever looks regularly, so that nobody else needs to wait.
 
         Raises:
             StorageError: a location did not answer and nothing may be assumed.
         """
+        epoch = self.epoch
+        until = Instant(now + self._ttl_ns // 2) if is_ahead else now
         fresh_until = _FOREVER
         unknown = []
         for option in dict.fromkeys(options):
-            known = self._known(option, now)
+            known = self._known(option, now, until, is_lenient=is_lenient and not is_ahead)
             if known is None:
                 unknown.append(option)
             elif known.is_revoked:
-                return RevocationFinding(Standing.REVOKED, _FOREVER, option)
+                return RevocationFinding(Standing.REVOKED, _FOREVER, epoch, option)
             else:
                 fresh_until = min(fresh_until, known.fresh_until)
         if not unknown:
-            return RevocationFinding(Standing.UNREVOKED, fresh_until)
+            return RevocationFinding(Standing.UNREVOKED, fresh_until, epoch)
         checks = await asyncio.gather(
-            *(self._ask(option, now, is_lenient=is_lenient) for option in unknown),
+            *(self._ask(option, now, until, is_lenient=is_lenient) for option in unknown),
             return_exceptions=True,
         )
         failure: BaseException | None = None
@@ -156,63 +186,113 @@ class RevocationChecker:
             if isinstance(check, BaseException):
                 failure = failure or check
             elif check.is_revoked:
-                return RevocationFinding(Standing.REVOKED, _FOREVER, option)
+                return RevocationFinding(Standing.REVOKED, _FOREVER, epoch, option)
             else:
                 fresh_until = min(fresh_until, check.fresh_until)
         if failure is not None:
             raise failure
-        return RevocationFinding(Standing.UNREVOKED, fresh_until)
+        return RevocationFinding(Standing.UNREVOKED, fresh_until, epoch)
 
-    async def first_revoked(
+    async def check_patiently(
         self, options: Iterable[RevocationOption], *, now: Instant, patience_s: float
-    ) -> RevocationOption | None:
-        """Return an option that is known to have been exercised, without waiting for long.
+    ) -> RevocationFinding:
+        """Return whether an option is known to have been exercised, without waiting for long.
 
-        For deciding what to use, never whom to admit: silence and slowness count as "not known".
+        For deciding what to use, never whom to admit: silence and slowness count as "not known",
+        and are not waited for again before long.
 
         Args:
             options: what to look up.
             now: the present.
             patience_s: how long to wait for storage, in seconds.
         """
+        wanted = frozenset(options)
+        epoch = self.epoch
         try:
             async with asyncio.timeout(max(0.0, patience_s)):
-                finding = await self.check(options, now=now, is_lenient=True)
+                return await self.check(wanted, now=now, is_lenient=True)
         except TimeoutError:
             _log.warning("revocation_lookup_slow")
-            return None
+        for option in wanted:
+            if self._known(option, now, now, is_lenient=False) is None:
+                self._note_silence(option, now)
+        return RevocationFinding(Standing.UNREVOKED, Instant(now + self._assumption_ns), epoch)
+
+    async def first_revoked(
+        self, options: Iterable[RevocationOption], *, now: Instant, patience_s: float
+    ) -> RevocationOption | None:
+        """Return an option that is known to have been exercised; see `check_patiently`."""
+        finding = await self.check_patiently(options, now=now, patience_s=patience_s)
         return finding.revoked
 
-    async def forget(self, option: RevocationOption) -> None:
-        """Drop what is remembered of an option that was just exercised through this process."""
-        self._checks.remove(option)
-        if option.hash is not None and option.location is not None:
-            await asyncio.to_thread(self._state.forget_check, option.hash, option.location)
+    def known_revoked(self, options: Iterable[RevocationOption]) -> RevocationOption | None:
+        """Return an option that is known in memory to have been exercised; never waits."""
+        for option in options:
+            if option.hash is None or option.location is None:
+                if option.is_critical:
+                    return option
+                continue
+            check = self._checks.get(option)
+            if check is not None and check.is_revoked:
+                return option
+        return None
+
+    async def note_revoked(self, option: RevocationOption, *, now: Instant) -> None:
+        """Remember that an option was exercised through this process.
+
+        Raises:
+            StorageFaultError: the disk failed; memory has it all the same.
+        """
+        self._keep(option, _Check(_FOREVER, now, is_revoked=True))
+        if option.hash is not None:
+            await asyncio.to_thread(self._state.remember_revoked, option.hash)
 
     async def aclose(self) -> None:
         """Cancel lookups in flight."""
         await self._flights.aclose()
 
-    def _known(self, option: RevocationOption, now: Instant) -> _Check | None:
+    def _known(
+        self, option: RevocationOption, now: Instant, until: Instant, *, is_lenient: bool
+    ) -> _Check | None:
         """Return what is in memory and still holds."""
         if option.hash is None or option.location is None:
             # A way to revoke that is not understood counts as used if it is critical (5).
             return _Check(_FOREVER, now, is_revoked=option.is_critical)
         check = self._checks.get(option)
-        return check if check is not None and check.is_usable(now) else None
+        if check is not None and check.is_usable(now, until):
+            return check
+        silence = self._silences.get(option) if is_lenient else None
+        return silence if silence is not None and silence.is_usable(now, until) else None
 
-    async def _ask(self, option: RevocationOption, now: Instant, *, is_lenient: bool) -> _Check:
+    def _keep(self, option: RevocationOption, check: _Check) -> None:
+        """Remember an answer; a revocation that is news is the end of an epoch."""
+        known = self._checks.get(option)
+        if known is not None and known.is_revoked:
+            return  # for ever, also when an older lookup comes back now
+        if check.is_revoked:
+            self.epoch += 1
+        self._checks.put(option, check)
+
+    def _note_silence(self, option: RevocationOption, now: Instant) -> None:
+        silence = _Check(Instant(now + self._assumption_ns), now, is_revoked=False)
+        self._silences.put(option, silence)
+
+    async def _ask(
+        self, option: RevocationOption, now: Instant, until: Instant, *, is_lenient: bool
+    ) -> _Check:
         """Return what disk or storage says, or what may be assumed."""
         place, name = option.location, option.hash
         if place is None or name is None:
             raise InternalError("an option without a place was to be looked up")
         try:
-            return await self._flights.run(option, lambda: self._find_out(option, place, name, now))
+            return await self._flights.run(
+                (option, until > now), lambda: self._find_out(option, place, name, now, until)
+            )
         except UnavailableError as error:
-            return self._assume(option, now, error, is_lenient=is_lenient)
+            return await self._assume(option, place, name, now, error, is_lenient=is_lenient)
 
     async def _find_out(
-        self, option: RevocationOption, place: Location, name: Hash, now: Instant
+        self, option: RevocationOption, place: Location, name: Hash, now: Instant, until: Instant
     ) -> _Check:
         """Return an answer from disk if it may still be used, else from storage.
 
@@ -220,10 +300,14 @@ class RevocationChecker:
             UnavailableError: there was no usable answer.
         """
         check = await asyncio.to_thread(self._from_disk, place, name, now)
-        if check is None or not check.is_usable(now):
-            check = await self._look_up(place, name, now)
-        self._checks.put(option, check)
-        return check
+        if check is None or not check.is_usable(now, until):
+            try:
+                check = await self._look_up(place, name, now)
+            except UnavailableError:
+                self._note_silence(option, now)
+                raise
+        self._keep(option, check)
+        return self._checks.get(option) or check
 
     def _from_disk(self, place: Location, name: Hash, now: Instant) -> _Check | None:
         if self._state.has_revocation(name):
@@ -259,9 +343,11 @@ class RevocationChecker:
             _log.info("revocation_found", option=name.to_text())
         return check
 
-    def _assume(
+    async def _assume(
         self,
         option: RevocationOption,
+        place: Location,
+        name: Hash,
         now: Instant,
         cause: UnavailableError,
         *,
@@ -272,11 +358,21 @@ class RevocationChecker:
         Raises:
             StorageError: nothing may be.
         """
-        fresh_until = Instant(now + round(ASSUMPTION_SECONDS * NANOSECONDS_PER_SECOND))
-        check = _Check(fresh_until, now, is_revoked=False)
+        earlier = self._checks.get(option) or await asyncio.to_thread(
+            self._from_disk, place, name, now
+        )
+        if earlier is not None and earlier.is_usable(now, now):
+            return earlier  # it was asked for ahead of time
+        end = now + self._assumption_ns
         if self._default_to_unrevoked:
-            self._checks.put(option, check)
-            return check
+            assumed = _Check(Instant(end), now, is_revoked=False)
+            self._keep(option, assumed)
+            return assumed
+        if earlier is not None and earlier.checked <= now < earlier.checked + self._grace_ns:
+            end = min(end, earlier.checked + self._grace_ns)
+            assumed = _Check(Instant(end), earlier.checked, is_revoked=False)
+            self._keep(option, assumed)
+            return assumed
         if is_lenient:
-            return check
+            return _Check(Instant(end), now, is_revoked=False)
         raise StorageError("a revocation could not be looked up", cause=cause) from cause

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from wavemq.authz.config import REVOCATION_GRACE_SECONDS_MAX
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
 from wavemq.errors import StorageFaultError
 from wavemq.limits import MIB
@@ -34,7 +35,7 @@ OBJECT_CACHE_BYTES_MAX: Final = 1024 * MIB
 """Objects kept on disk; the oldest go first and are fetched again when needed."""
 BUSY_SECONDS_MAX: Final = 5.0
 """How long one process waits for another that writes."""
-CHECK_AGE_SECONDS_MAX: Final = 24 * 3600
+CHECK_AGE_SECONDS_MAX: Final = REVOCATION_GRACE_SECONDS_MAX
 """Age at which a revocation check on disk is of no use to anybody."""
 CHECKS_BETWEEN_SWEEPS: Final = 1000
 FILE_NAME: Final = "authority.sqlite3"

@@ -8,7 +8,7 @@ entity; that is raised, never turned into a state.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from wavemq.authz.revocation import Standing
 from wavemq.authz.verdicts import VALID, Validity, ValidityState
@@ -17,11 +17,15 @@ from wavemq.errors import ProofInvalidError
 if TYPE_CHECKING:
     from wavemq.authz.library import Library
     from wavemq.authz.revocation import RevocationChecker
+    from wavemq.authz.skew import SkewWarnings
     from wavemq.clock import Instant
     from wavemq.wave.attestation import Attestation, VerifierBody
     from wavemq.wave.entity import Entity
     from wavemq.wave.hashes import Hash
     from wavemq.wave.location import Location
+    from wavemq.wave.validity import Validity as Period
+
+ENTITY_REVOKED: Final = Validity(ValidityState.REVOKED, "Entity has been revoked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +35,12 @@ class ValidityChecker:
     Attributes:
         library: resolves the entities that an attestation names.
         revocations: looks revocation options up.
+        skew: told what begins in the future.
     """
 
     library: Library
     revocations: RevocationChecker
+    skew: SkewWarnings
 
     async def entity(self, entity: Entity, *, now: Instant) -> Validity:
         """Return how the entity stands (wave.md 3.5).
@@ -47,8 +53,9 @@ class ValidityChecker:
             return period
         finding = await self.revocations.check(entity.revocations, now=now)
         if finding.standing is Standing.REVOKED:
-            return Validity(ValidityState.REVOKED, "Entity has been revoked")
-        return VALID
+            return ENTITY_REVOKED
+        self.skew.note(entity.validity.not_before, now=now)
+        return period
 
     async def valid_entity(
         self, entity_hash: Hash, location: Location | None, *, now: Instant
@@ -64,7 +71,7 @@ class ValidityChecker:
         entity = await self.library.required_entity(entity_hash, (location,))
         validity = await self.entity(entity, now=now)
         if not validity.is_valid:
-            raise ProofInvalidError(f"the entity {entity_hash.to_text()}: {validity.message}")
+            raise ProofInvalidError(f"the entity {entity_hash.to_text()}: {validity.explanation}")
         return entity
 
     async def attestation(
@@ -85,29 +92,50 @@ class ValidityChecker:
         )
         standing = await self.entity(subject, now=now)
         if not standing.is_valid:
-            return Validity(ValidityState.SUBJECT_INVALID, f"Subject invalid: {standing.message}")
+            return Validity(
+                ValidityState.SUBJECT_INVALID, f"Subject invalid: {standing.message}", standing.note
+            )
         if body is None:
             return Validity(ValidityState.NOT_DECRYPTED, "Attestation encrypted")
         attester = await self.library.required_entity(body.attester, (body.attester_location,))
         standing = await self.entity(attester, now=now)
         if not standing.is_valid:
-            return Validity(ValidityState.ATTESTER_INVALID, f"Attester invalid: {standing.message}")
+            return Validity(
+                ValidityState.ATTESTER_INVALID,
+                f"Attester invalid: {standing.message}",
+                standing.note,
+            )
+        self.skew.note(body.validity.not_before, now=now)
         return period_of_body(body, now)
 
 
 def period_of_entity(entity: Entity, now: Instant) -> Validity:
     """Return how the entity stands, revocations aside."""
-    if now > entity.validity.not_after:
-        return Validity(ValidityState.EXPIRED, "Entity expired")
-    if now < entity.validity.not_before:
-        return Validity(ValidityState.NOT_YET_VALID, "Entity not valid yet")
-    return VALID
+    return standing_of_period(
+        entity.validity, now, expired="Entity expired", pending="Entity not valid yet"
+    )
 
 
 def period_of_body(body: VerifierBody, now: Instant) -> Validity:
     """Return how an attestation stands, revocations and entities aside."""
-    if now > body.validity.not_after:
-        return Validity(ValidityState.EXPIRED, "Attestation expired")
-    if now < body.validity.not_before:
-        return Validity(ValidityState.NOT_YET_VALID, "Attestation not yet valid")
+    return standing_of_period(
+        body.validity, now, expired="Attestation expired", pending="Attestation not yet valid"
+    )
+
+
+def standing_of_period(period: Period, now: Instant, *, expired: str, pending: str) -> Validity:
+    """Return how something stands by its period alone.
+
+    Args:
+        period: of the object.
+        now: the present.
+        expired: the message if it is over.
+        pending: the message if it has not begun, nor begins within the tolerated skew.
+    """
+    if period.is_expired(now):
+        return Validity(ValidityState.EXPIRED, expired)
+    if period.is_pending(now):
+        return Validity(ValidityState.NOT_YET_VALID, pending, period.clock_note(now))
+    if period.not_before > now:
+        return Validity(ValidityState.VALID, note=period.clock_note(now))
     return VALID

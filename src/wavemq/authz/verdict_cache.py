@@ -51,11 +51,13 @@ class Granted:
     Attributes:
         until: the first instant at which a part of the proof ceases to be valid.
         fresh_until: until when its revocation options need not be looked up again.
+        epoch: of the revocations that were known then; in a later one they must be.
         signer: the entity that claims, whose signature the request must bear.
     """
 
     until: Instant
     fresh_until: Instant
+    epoch: int
     signer: Entity
 
 

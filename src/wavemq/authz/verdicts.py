@@ -36,10 +36,22 @@ class ValidityState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """A state with the sentence that explains it; the sentence is empty when valid."""
+    """A state with the sentence that explains it.
+
+    Attributes:
+        state: how the object stands.
+        message: why, in the words of wave.md 3.5 and 7.4; empty when valid.
+        note: about the clocks, for people; there also when a wrong clock was put up with.
+    """
 
     state: ValidityState
     message: str = ""
+    note: str = ""
+
+    @property
+    def explanation(self) -> str:
+        """The message, and the note after it: what to tell a person who is refused."""
+        return ": ".join(part for part in (self.message, self.note) if part)
 
     @property
     def is_valid(self) -> bool:
@@ -63,6 +75,8 @@ class ProofVerdict:
         attestations: hashes of all references, in the order of the proof.
         paths: indices into `attestations`, namespace side first.
         revocations: every revocation option on which the verdict depends.
+        begins: the latest beginning of a part of the proof; after the present only where a
+            difference of clocks was put up with.
     """
 
     policy: RTreePolicy
@@ -73,6 +87,7 @@ class ProofVerdict:
     attestations: tuple[Hash, ...]
     paths: tuple[tuple[int, ...], ...]
     revocations: frozenset[RevocationOption]
+    begins: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,4 +138,12 @@ class ProofUnresolvedError(ProofInvalidError):
 
     Has the code of an invalid proof (912), but the object may be published later: the outcome is
     never cached.
+    """
+
+
+class ProofNotYetValidError(ProofInvalidError):
+    """A part of a proof begins later.
+
+    Has the code of an invalid proof (912), but time or a corrected clock may mend it: the outcome
+    is never cached.
     """

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from wavemq.authz.library import Library
-    from wavemq.authz.revocation import RevocationChecker
+    from wavemq.authz.revocation import RevocationChecker, RevocationFinding
+    from wavemq.authz.skew import SkewWarnings
     from wavemq.authz.workers import Workers
     from wavemq.clock import Instant
     from wavemq.wave.hashes import Hash
@@ -38,9 +39,17 @@ class ProofChecker:
         library: where missing objects come from.
         revocations: looks revocation options up.
         workers: where the verifier runs.
+        skew: told of proofs that begin in the future.
     """
 
-    def __init__(self, library: Library, revocations: RevocationChecker, workers: Workers) -> None:
+    def __init__(
+        self,
+        library: Library,
+        revocations: RevocationChecker,
+        workers: Workers,
+        skew: SkewWarnings,
+    ) -> None:
+        self._skew = skew
         self._library = library
         self._revocations = revocations
         self._workers = workers
@@ -113,23 +122,37 @@ class ProofChecker:
                 world = await self._fetch(world, error.needs)
                 continue
             self._verified += 1
+            self._skew.note(verdict.begins, now=now)
             self._library.remember_entity(verdict.subject_entity)
             return verdict
         raise InternalError("a proof kept asking for objects that it had been given")
 
     async def check_unrevoked(
-        self, options: Iterable[RevocationOption], *, now: Instant
-    ) -> Instant:
+        self,
+        options: Iterable[RevocationOption],
+        *,
+        now: Instant,
+        is_lenient: bool = False,
+        is_ahead: bool = False,
+    ) -> RevocationFinding:
         """Check that nothing is revoked; return until when that need not be asked again.
+
+        Args:
+            options: what to look up.
+            now: the present.
+            is_lenient: as in `RevocationChecker.check`.
+            is_ahead: as there.
 
         Raises:
             ProofInvalidError: something is.
             StorageError: storage must be asked and does not answer.
         """
-        finding = await self._revocations.check(options, now=now)
+        finding = await self._revocations.check(
+            options, now=now, is_lenient=is_lenient, is_ahead=is_ahead
+        )
         if finding.standing is Standing.REVOKED:
             raise ProofInvalidError("proof contains expired or revoked attestations")
-        return finding.fresh_until
+        return finding
 
     async def _fetch(self, world: ProofWorld, needs: frozenset[Need]) -> ProofWorld:
         """Return `world` with the objects that a verification lacks, or with their absence.

@@ -16,11 +16,19 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Protocol
 
 from wavemq import limits
-from wavemq.authz.verdicts import MissingObjectsError, Need, ProofUnresolvedError, ProofVerdict
+from wavemq.authz.verdicts import (
+    MissingObjectsError,
+    Need,
+    ProofNotYetValidError,
+    ProofUnresolvedError,
+    ProofVerdict,
+)
 from wavemq.clock import Instant
+from wavemq.crypto.hashing import keccak256_many
+from wavemq.crypto.signing import SignedBytes, verify_each
 from wavemq.errors import ProofInvalidError, WaveMQError
 from wavemq.wave.attestation import Attestation
-from wavemq.wave.attestation_open import check_signatures, open_with_verifier_key
+from wavemq.wave.attestation_open import open_with_verifier_key, signatures_of
 from wavemq.wave.entity import Entity
 from wavemq.wave.hashes import Hash
 from wavemq.wave.policy import RTreePolicy, check_policy, intersect, is_subset, union
@@ -85,6 +93,7 @@ class ProofWorld:
 class _Grant:
     """One reference, opened and genuine."""
 
+    hash: Hash
     attestation: Attestation
     body: VerifierBody
     policy: RTreePolicy
@@ -193,6 +202,18 @@ def _limit(count: int, limit: int, what: str) -> None:
         raise ProofInvalidError(f"the proof has {count} {what}; the limit is {limit}")
 
 
+def _decode_entities(contents: Sequence[bytes]) -> list[Entity]:
+    """Return genuine entities.
+
+    Raises:
+        ProofInvalidError: one is unsound.
+    """
+    try:
+        return Entity.all_from_bytes(contents)
+    except WaveMQError as error:
+        raise ProofInvalidError("could not parse included entity", cause=error) from error
+
+
 class _Entities:
     """The entities of a proof and of the world around it."""
 
@@ -200,10 +221,18 @@ class _Entities:
 
     def __init__(self, proof: ExplicitProof, world: ProofWorld) -> None:
         self._world = world
-        self._included = {Hash.of(content): content for content in proof.entities}
         self._decoded: dict[Hash, Entity] = {}
-        for entity_hash, content in self._included.items():
-            self._decoded[entity_hash] = self._decode(entity_hash, content)
+        strangers: dict[Hash, bytes] = {}
+        included = [Hash(digest) for digest in keccak256_many(proof.entities)]
+        for entity_hash, content in zip(included, proof.entities, strict=True):
+            known = world.entities.get(entity_hash)
+            if known is None:
+                strangers[entity_hash] = content
+            else:
+                self._decoded[entity_hash] = known
+        decoded = _decode_entities(tuple(strangers.values()))
+        self._decoded.update(zip(strangers, decoded, strict=True))
+        self._included = frozenset(included)
 
     def get(self, entity_hash: Hash) -> Entity | None:
         """Return a genuine entity, if it is known.
@@ -216,18 +245,9 @@ class _Entities:
             content = self._world.objects.get(entity_hash)
             if content is None or Hash.of(content) != entity_hash:
                 return None
-            known = self._decode(entity_hash, content)
+            known = _decode_entities((content,))[0]
         self._decoded[entity_hash] = known
         return known
-
-    def _decode(self, entity_hash: Hash, content: bytes) -> Entity:
-        known = self._world.entities.get(entity_hash)
-        if known is not None:
-            return known
-        try:
-            return Entity.from_bytes(content)
-        except WaveMQError as error:
-            raise ProofInvalidError("could not parse included entity", cause=error) from error
 
     def required(self, entity_hash: Hash) -> Entity:
         """Return an entity that `_open_references` found to be known."""
@@ -262,10 +282,17 @@ class _Entities:
 def _open_references(
     proof: ExplicitProof, world: ProofWorld, entities: _Entities, needs: _Needs
 ) -> list[_Grant]:
-    """Return every reference opened; complete only if nothing was added to `needs`."""
+    """Return every reference opened; complete only if nothing was added to `needs`.
+
+    What is bulk work, hashes at the beginning and signatures at the end, is done for all
+    references at once.
+    """
+    contents = _contents(proof, world)
     grants: list[_Grant] = []
+    signed: list[SignedBytes] = []
+    signed_references: list[int] = []
     for index, reference in enumerate(proof.attestations):
-        content = reference.content or world.objects.get(reference.hash)
+        content = contents.get(index)
         if content is None:
             needs.add(Need(reference.hash, reference.locations), what="attestation")
             continue
@@ -275,9 +302,10 @@ def _open_references(
             needs.add(Need(body.attester, (body.attester_location,)), what="the attesting entity")
         else:
             try:
-                check_signatures(attestation, body, attester)
+                signed += signatures_of(attestation, body, attester)
             except WaveMQError as error:
                 raise _not_parsed(index, error) from error
+            signed_references += (index, index)
         if entities.get(attestation.subject) is None:
             needs.add(
                 Need(attestation.subject, (attestation.subject_location,)), what="the subject"
@@ -288,20 +316,45 @@ def _open_references(
             check_policy(body.policy)
         except WaveMQError as error:
             raise _not_parsed(index, error) from error
-        grants.append(_Grant(attestation, body, body.policy))
+        grants.append(_Grant(reference.hash, attestation, body, body.policy))
+    for index, failure in zip(signed_references, verify_each(signed), strict=True):
+        if failure is not None:
+            raise _not_parsed(index, failure)
     return grants
+
+
+def _contents(proof: ExplicitProof, world: ProofWorld) -> dict[int, bytes]:
+    """Return the contents of the references that are at hand, by index, each what it should be.
+
+    Raises:
+        ProofInvalidError: a content is another object than its reference names.
+    """
+    contents = {
+        index: content
+        for index, reference in enumerate(proof.attestations)
+        if (content := reference.content or world.objects.get(reference.hash)) is not None
+    }
+    for index, content in contents.items():
+        if len(content) > limits.OBJECT_BYTES_MAX:
+            raise _not_as_named(index)
+    for index, digest in zip(contents, keccak256_many(tuple(contents.values())), strict=True):
+        if Hash(digest) != proof.attestations[index].hash:
+            raise _not_as_named(index)
+    return contents
+
+
+def _not_as_named(index: int) -> ProofInvalidError:
+    return ProofInvalidError(f"attestation {index} is not the object that its hash names")
 
 
 def _open(
     reference: AttestationReference, content: bytes, index: int
 ) -> tuple[Attestation, VerifierBody]:
-    """Return the attestation that the reference names, and its body.
+    """Return the attestation in `content`, and its body.
 
     Raises:
-        ProofInvalidError: the content is another object, malformed, or does not open.
+        ProofInvalidError: it is malformed, or does not open.
     """
-    if len(content) > limits.OBJECT_BYTES_MAX or Hash.of(content) != reference.hash:
-        raise ProofInvalidError(f"attestation {index} is not the object that its hash names")
     try:
         attestation = Attestation.from_bytes(content)
         return attestation, open_with_verifier_key(attestation, reference.verifier_key)
@@ -344,9 +397,18 @@ def _fold(
         subject_entity=entities.required(end.subject),
         subject_location=end.subject_location,
         expiry=min(entities.expiry(grants), *(grant.body.validity.not_after for grant in grants)),
-        attestations=tuple(grant.attestation.hash for grant in grants),
+        attestations=tuple(grant.hash for grant in grants),
         paths=proof.paths,
         revocations=entities.revocations(grants),
+        begins=max(
+            period.not_before
+            for grant in grants
+            for period in (
+                grant.body.validity,
+                entities.required(grant.attestation.subject).validity,
+                entities.required(grant.body.attester).validity,
+            )
+        ),
     )
 
 
@@ -407,5 +469,10 @@ def _check_periods(grants: Sequence[_Grant], entities: _Entities, now: Instant) 
             entities.required(grant.body.attester),
         )
         for period in (grant.body.validity, *(party.validity for party in parties)):
-            if not period.not_before <= now <= period.not_after:
+            if period.is_expired(now):
                 raise ProofInvalidError("proof contains expired or revoked attestations")
+            if period.is_pending(now):
+                raise ProofNotYetValidError(
+                    "proof contains expired or revoked attestations: a part of it "
+                    f"{period.clock_note(now)}"
+                )

@@ -169,7 +169,7 @@ async def test_entity_is_resolved_with_how_it_stands() -> None:
     world = await World.create("a", "gone")
     await world.revoke_entity("gone")
     await world.add("old", not_after=after(-1))
-    await world.add("young", not_before=after(1))
+    await world.add("young", not_before=after(61))
     async with world.engine() as engine:
         for name, state in (
             ("a", ValidityState.VALID),
@@ -223,7 +223,7 @@ async def test_attestation_stands_as_all_its_parts_do(spoil: str, state: Validit
             await world.revoke_entity("a")
         case "attester":
             await world.revoke_entity("namespace")
-    now = after({"late": 61, "early": -1}.get(spoil, 0))
+    now = after({"late": 61, "early": -61}.get(spoil, 0))
     async with world.engine() as engine:
         perspective = await world.perspective(engine, "a")
         found = await engine.lookup(perspective, now=now, subject=world.hash("a"))

@@ -71,8 +71,9 @@ async def test_own_revocation_is_noticed_at_once() -> None:
     checks = checker(store)
     await checks.check([OPTION], now=T0)
     await store.put(LOCATION, BLOB)
-    await checks.forget(OPTION)
+    await checks.note_revoked(OPTION, now=T0)
     assert (await checks.check([OPTION], now=at(1))).standing is Standing.REVOKED
+    assert checks.lookups == 1
 
 
 async def test_revocation_is_for_ever_even_when_storage_forgets_it(tmp_path: Path) -> None:

@@ -317,8 +317,14 @@ async def test_permissions_of_one_requirement_must_be_in_one_statement(world: Wo
 @pytest.mark.parametrize("who", ["attester", "subject", "grant"])
 @pytest.mark.parametrize(
     ("from_s", "until_s", "holds"),
-    [(0, DAY_S, True), (-DAY_S, 0, True), (1, DAY_S, False), (-DAY_S, -1, False)],
-    ids=["begins now", "ends now", "not yet", "expired"],
+    [
+        (0, DAY_S, True),
+        (-DAY_S, 0, True),
+        (60, DAY_S, True),
+        (61, DAY_S, False),
+        (-DAY_S, -1, False),
+    ],
+    ids=["begins now", "ends now", "begins within the skew", "not yet", "expired"],
 )
 async def test_everybody_must_be_valid_now(
     who: str, from_s: float, until_s: float, holds: bool

@@ -20,6 +20,7 @@ from wavemq.cli.wv.rendering import (
     resolved_attestation_lines,
     verdict_lines,
 )
+from wavemq.clock import Instant
 from wavemq.wave.attestation import Attestation, PlainBody
 from wavemq.wave.entity import Entity
 from wavemq.wave.hashes import Hash
@@ -146,6 +147,7 @@ def test_texts_of_strangers_cannot_move_the_cursor(entity: Entity) -> None:
     namespace = Hash.of(b"namespace")
     statement = Statement(namespace, ("read\x1b[2J", "write"), "a\nURI: *")
     verdict = ProofVerdict(
+        begins=Instant(0),
         policy=RTreePolicy(namespace, HERE, 0, (statement,)),
         subject=entity.hash,
         subject_location=HERE,

@@ -90,7 +90,7 @@ async def grant(session: Session, request: GrantRequest) -> None:
     found_namespace = await _find_namespace(session, perspective, namespace)
     found_subject = await _find(session, perspective, subject)
     if not found_subject.validity.is_valid:
-        raise MissingParameterError(f"subject is not valid: {found_subject.validity.message}")
+        raise MissingParameterError(f"subject is not valid: {found_subject.validity.explanation}")
     policy = RTreePolicy(
         namespace=namespace,
         namespace_location=_location(session, found_namespace),
@@ -183,7 +183,7 @@ async def _find_namespace(
     except LookupFailureError as error:
         raise LookupFailureError("failed to find namespace", cause=error) from error
     if not found.validity.is_valid:
-        raise InvalidParameterError(f"namespace is not valid: {found.validity.message}")
+        raise InvalidParameterError(f"namespace is not valid: {found.validity.explanation}")
     return found
 
 

@@ -69,7 +69,7 @@ class Session:
         validity = await self.engine.entity_validity(secret.entity, now=self.now())
         if not validity.is_valid:
             raise _no_perspective(
-                InvalidParameterError(f"perspective entity is invalid: {validity.message}")
+                InvalidParameterError(f"perspective entity is invalid: {validity.explanation}")
             )
         return await self.engine.perspective(secret)
 
