@@ -237,13 +237,13 @@ class RevocationChecker:
                 return option
         return None
 
-    async def note_revoked(self, option: RevocationOption, *, now: Instant) -> None:
+    async def note_revoked(self, option: RevocationOption) -> None:
         """Remember that an option was exercised through this process.
 
         Raises:
             StorageFaultError: the disk failed; memory has it all the same.
         """
-        self._keep(option, _Check(_FOREVER, now, is_revoked=True))
+        self._keep(option, _Check(_FOREVER, _FOREVER, is_revoked=True))
         if option.hash is not None:
             await asyncio.to_thread(self._state.remember_revoked, option.hash)
 

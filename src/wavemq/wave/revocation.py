@@ -6,6 +6,7 @@ and says so; what it means is decided where validity is checked.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wavemq.crypto.hashing import keccak256
@@ -78,6 +79,12 @@ def entity_revocation_blob(secret64: bytes) -> bytes:
 def attestation_revocation_blob(attester_secret64: bytes, ephemeral_key: bytes) -> bytes:
     """Return the 32 bytes whose publication revokes an attestation."""
     return keccak256(_LABEL + attester_secret64 + ephemeral_key)
+
+
+def exercised_by(blob: bytes, options: Iterable[RevocationOption]) -> tuple[RevocationOption, ...]:
+    """Return the options that publishing `blob` at their locations exercises."""
+    name = Hash.of(blob)
+    return tuple(option for option in options if option.hash == name)
 
 
 def option_of_blob(blob: bytes, location: Location) -> RevocationOption:

@@ -71,7 +71,7 @@ async def test_own_revocation_is_noticed_at_once() -> None:
     checks = checker(store)
     await checks.check([OPTION], now=T0)
     await store.put(LOCATION, BLOB)
-    await checks.note_revoked(OPTION, now=T0)
+    await checks.note_revoked(OPTION)
     assert (await checks.check([OPTION], now=at(1))).standing is Standing.REVOKED
     assert checks.lookups == 1
 
