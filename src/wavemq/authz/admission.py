@@ -10,11 +10,11 @@ five minutes; "could not find out" is raised and remembered by nobody.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from wavemq.authz.bounded import BoundedCache, CacheStatistics
+from wavemq.authz.proof_names import ProofNames
 from wavemq.authz.single_flight import SingleFlight
 from wavemq.authz.verdict_cache import VERDICTS_MAX, Claim, Denied, Granted, VerdictCache
 from wavemq.authz.verdicts import ProofNotYetValidError, ProofUnresolvedError, ProofVerdict
@@ -102,7 +102,8 @@ class Admission:
 
     def __init__(self, engine: Engine, *, verdicts_max: int = VERDICTS_MAX) -> None:
         self._engine = engine
-        self._verdicts = VerdictCache(verdicts_max)
+        self._names = ProofNames()
+        self._verdicts = VerdictCache(verdicts_max, names=self._names)
         self._proofs: BoundedCache[tuple[bytes, Hash], _Proved] = BoundedCache(
             PROOFS_REMEMBERED_MAX
         )
@@ -361,7 +362,7 @@ class Admission:
 
     async def _proof_verdict(self, proof: bytes, namespace: Hash, now: Instant) -> ProofVerdict:
         """Return what a proof proves in a namespace, revocations aside."""
-        key = (hashlib.sha256(proof).digest(), namespace)
+        key = (self._names.name(proof), namespace)
         known = self._proofs.get(key)
         if known is None or now < known.since:  # before: the clock was set back
             known = await self._verifying.run(key, lambda: self._verify(proof, namespace, now))

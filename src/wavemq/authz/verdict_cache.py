@@ -8,11 +8,11 @@ byte, the same proof. "Could not fetch" is never given to this cache.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from wavemq.authz.bounded import BoundedCache, CacheStatistics
+from wavemq.authz.proof_names import ProofNames
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
 
 if TYPE_CHECKING:
@@ -76,34 +76,39 @@ class _Remembered:
 
 
 class VerdictCache:
-    """Remembers verdicts while they may be used."""
+    """Remembers verdicts while they may be used.
 
-    __slots__ = ("_verdicts",)
+    Args:
+        verdicts_max: how many.
+        names: what a proof is called in the key.
+    """
 
-    def __init__(self, verdicts_max: int = VERDICTS_MAX) -> None:
+    __slots__ = ("_names", "_verdicts")
+
+    def __init__(
+        self, verdicts_max: int = VERDICTS_MAX, *, names: ProofNames | None = None
+    ) -> None:
+        self._names = ProofNames() if names is None else names
         self._verdicts: BoundedCache[tuple[Claim, bytes], _Remembered] = BoundedCache(verdicts_max)
 
     def get(self, claim: Claim, proof: bytes, *, now: Instant) -> Granted | Denied | None:
         """Return the verdict on `claim` by `proof`, if there is one that may still be used."""
-        remembered = self._verdicts.get((claim, _digest(proof)))
+        remembered = self._verdicts.get((claim, self._names.name(proof)))
         if remembered is None or not remembered.since <= now < remembered.until:
             return None
         return remembered.verdict
 
     def put(self, claim: Claim, proof: bytes, verdict: Granted | Denied, *, now: Instant) -> None:
         """Remember a verdict reached at `now`."""
+        name = self._names.name(proof)
         if isinstance(verdict, Granted):
+            self._names.keep(proof, name)
             # A proof is good through its last instant, so it ends just after it.
             end = min(now + GRANTED_SECONDS_MAX * NANOSECONDS_PER_SECOND, verdict.until + 1)
         else:
             end = now + DENIED_SECONDS_MAX * NANOSECONDS_PER_SECOND
-        self._verdicts.put((claim, _digest(proof)), _Remembered(verdict, now, Instant(end)))
+        self._verdicts.put((claim, name), _Remembered(verdict, now, Instant(end)))
 
     def statistics(self) -> CacheStatistics:
         """Return how the cache fares."""
         return self._verdicts.statistics()
-
-
-def _digest(proof: bytes) -> bytes:
-    """Return a collision-free name of the proof; the wire's 128-bit reference would not be."""
-    return hashlib.sha256(proof).digest()
