@@ -86,6 +86,17 @@ class Uplink:
                 backoff.reset()
             await asyncio.sleep(backoff.next_delay())
 
+    def drop(self, reason: str) -> None:
+        """End the link, if there is one; the next is dialled and checked as ever."""
+        if self._session is not None:
+            _log.warning(
+                "uplink_dropped",
+                namespace=self.namespace.to_text(),
+                address=str(self.address),
+                reason=reason,
+            )
+            self._session.end(reason)
+
     def transmit(self, frames: Sequence[Delivery]) -> None:
         """Send messages; without a link nothing happens, since its loss is reported anyway."""
         if self._session is not None:

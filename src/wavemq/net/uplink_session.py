@@ -149,6 +149,10 @@ class UplinkSession:
             reasons = {str(one) for one in ended.exceptions}
             _log.info("uplink_ended", namespace=self._namespace.to_text(), reasons=sorted(reasons))
 
+    def end(self, reason: str) -> None:
+        """End the session; what is under way counts as not sent."""
+        self._group.create_task(_fail(reason))
+
     # --- messages up ------------------------------------------------------------------------
 
     def transmit(self, frames: Sequence[Delivery]) -> None:
@@ -311,3 +315,7 @@ def _settle(future: asyncio.Future[None]) -> None:
 
 def _text(failure: grpc.aio.AioRpcError) -> str:
     return f"{failure.code().name}: {failure.details()}"
+
+
+async def _fail(reason: str) -> None:
+    raise SessionEndedError(reason)

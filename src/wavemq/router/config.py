@@ -14,6 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
+from wavemq.authz.config import (
+    REVOCATION_GRACE_SECONDS,
+    REVOCATION_GRACE_SECONDS_MAX,
+    REVOCATION_TTL_SECONDS,
+    REVOCATION_TTL_SECONDS_MAX,
+)
 from wavemq.errors import ConfigError, WaveMQError
 from wavemq.limits import MIB
 from wavemq.net.addresses import Address
@@ -56,6 +62,8 @@ class RouterConfig:
     Attributes:
         database: directory of the WAVE engine's state.
         is_default_unrevoked: what a revocation check means whose storage does not answer.
+        revocation_interval_s: seconds within which a revocation takes effect.
+        revocation_grace_s: seconds that "not revoked" outlives silence of storage.
         storage_tables: the `[WaveConfig.storage]` tables, by name, checked.
         queue_directory: where the journal of the queues is.
         queue_expiry_s: seconds that an undrained queue lives at most.
@@ -72,6 +80,8 @@ class RouterConfig:
 
     database: Path
     is_default_unrevoked: bool
+    revocation_interval_s: int
+    revocation_grace_s: int
     storage_tables: Mapping[str, Mapping[str, object]] = field(repr=False)
     queue_directory: Path
     queue_expiry_s: int
@@ -150,6 +160,18 @@ def _wave_values(table: _Table) -> dict[str, object]:
     return {
         "database": table.path("database"),
         "is_default_unrevoked": table.boolean("defaultToUnrevoked", default=False),
+        "revocation_interval_s": table.integer(
+            "revocationCheckInterval",
+            low=1,
+            high=REVOCATION_TTL_SECONDS_MAX,
+            default=REVOCATION_TTL_SECONDS,
+        ),
+        "revocation_grace_s": table.integer(
+            "revocationGrace",
+            low=0,
+            high=REVOCATION_GRACE_SECONDS_MAX,
+            default=REVOCATION_GRACE_SECONDS,
+        ),
         "storage_tables": _storage_tables(table.table("storage")),
     }
 

@@ -53,6 +53,7 @@ from wavemq.routing.journaling import FLUSH_MILLISECONDS
 from wavemq.routing.records import Place, QueueId
 from wavemq.routing.router import Router
 from wavemq.routing.statistics import RouterStatistics
+from wavemq.routing.subscriptions import StandingSubscription
 from wavemq.wave.hashes import Hash
 
 CONSUMER_CREDIT: Final = 128
@@ -165,6 +166,10 @@ class Driver:
             if batch is None:
                 return
             yield batch
+
+    def standing_subscriptions(self) -> list[StandingSubscription]:
+        """Return every subscription that exists now."""
+        return self._core.standing_subscriptions()
 
     def statistics(self) -> RouterStatistics:
         """Return the core's counts."""

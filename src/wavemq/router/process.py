@@ -48,6 +48,7 @@ from wavemq.router.peer_door import PeerDoor
 from wavemq.router.readings import metric_values
 from wavemq.router.recording import Recorder
 from wavemq.router.uplink_door import UplinkDoor
+from wavemq.router.watch import AuthorityWatch
 from wavemq.routing.config import QueueLimits, RoutingConfig
 from wavemq.routing.router import Router
 from wavemq.storage.sqlite_journal import SqliteJournal
@@ -153,6 +154,8 @@ async def _assemble(config: RouterConfig, clock: Clock, stack: AsyncExitStack) -
         default_location=store.default_location,
         locations=store.locations,
         default_to_unrevoked=config.is_default_unrevoked,
+        revocation_ttl_s=config.revocation_interval_s,
+        revocation_grace_s=config.revocation_grace_s,
     )
     engine = await stack.enter_async_context(Engine(store, config.database, engine_config))
     admission = Admission(engine)
@@ -225,7 +228,17 @@ async def _serve(
                 designated=frozenset(parts.designations),
                 uplinks=uplinks,
             )
+            watch = AuthorityWatch(
+                doorway,
+                publishing=parts.publishing,
+                uplinks=uplinks,
+                uplink_door=uplink_door,
+                designations=parts.designations,
+                interval_s=config.revocation_interval_s,
+                grace_s=config.revocation_grace_s,
+            )
             group.create_task(driver.run())
+            group.create_task(watch.run())
             group.create_task(
                 keep_published(parts.secret, parts.store, parts.store.default_location, random)
             )

@@ -53,6 +53,7 @@ class UplinkDoor(UplinkPort):
         self._group = doorway.group
         self._counts = doorway.counts
         self._lanes: Lanes[LaneKey, Checking] = Lanes(doorway.group, self._receive)
+        self._shown: dict[Hash, RouterClaim] = {}
 
     async def check_router(
         self, namespace: Hash, claim: RouterClaim, certificate_signature: bytes
@@ -70,6 +71,11 @@ class UplinkDoor(UplinkPort):
             signature=claim.signature,
             now=self._clock.now(),
         )
+        self._shown[namespace] = claim
+
+    def shown(self, namespace: Hash) -> RouterClaim | None:
+        """Return what the designated router at the other end showed; None without a link."""
+        return self._shown.get(namespace)
 
     def uplink_connected(self, namespace: Hash) -> None:
         """Report it."""
@@ -77,6 +83,7 @@ class UplinkDoor(UplinkPort):
 
     def uplink_lost(self, namespace: Hash) -> None:
         """Report it."""
+        self._shown.pop(namespace, None)
         self._driver.report(UplinkDisconnected(namespace))
 
     def transmitted(self, namespace: Hash, place: Place, error: WaveMQError | None) -> None:

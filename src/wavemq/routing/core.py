@@ -83,6 +83,7 @@ class Counts:
     refused: int = 0
     corrupt: int = 0
     withdrawn: int = 0
+    revoked: int = 0
     delivered: int = 0
     transmitted: int = 0
     journal_failures: int = 0

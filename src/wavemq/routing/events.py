@@ -96,6 +96,39 @@ class PeerQueryRequested:
     query: Verified[QueryRequest]
 
 
+# --- authority ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionWithdrawn:
+    """The proof of a subscription does not hold any more, and there is no other.
+
+    Attributes:
+        queue: as in `StandingSubscription`.
+        proof: that was looked at; if the subscription has another by now, nothing happens.
+        reason: why, for its reader.
+    """
+
+    queue: QueueId
+    proof: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionReproved:
+    """The proof of a subscription does not hold any more, but another gives the same.
+
+    Attributes:
+        queue: as in `StandingSubscription`.
+        proof: that was looked at; if the subscription has another by now, nothing happens.
+        subscription: the same with the other proof.
+    """
+
+    queue: QueueId
+    proof: bytes
+    subscription: Verified[SubscriptionRequest]
+
+
 # --- consumers ----------------------------------------------------------------------------------
 
 
@@ -238,6 +271,8 @@ Event = (
     | PeerUnsubscribeRequested
     | QueryRequested
     | PeerQueryRequested
+    | SubscriptionWithdrawn
+    | SubscriptionReproved
     | ConsumerAttached
     | DeliveryConfirmed
     | ConsumerDetached

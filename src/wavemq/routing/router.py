@@ -45,7 +45,9 @@ from wavemq.routing.events import (
     QueryRequested,
     RecordsRead,
     RecordsUnread,
+    SubscriptionReproved,
     SubscriptionRequested,
+    SubscriptionWithdrawn,
     TimerFired,
     UplinkConnected,
     UplinkDisconnected,
@@ -57,6 +59,7 @@ from wavemq.routing.ledger import Ledger
 from wavemq.routing.records import ConsumerQueueDefinition, Snapshot, UplinkQueueDefinition
 from wavemq.routing.statistics import RouterStatistics
 from wavemq.routing.subscribing import Subscribing
+from wavemq.routing.subscriptions import StandingSubscription
 from wavemq.routing.uplinks import Uplinks
 
 
@@ -112,6 +115,13 @@ class Router:
         """Return when to report `TimerFired` at the latest; None: never."""
         return self._core.timers.next_instant()
 
+    def standing_subscriptions(self) -> list[StandingSubscription]:
+        """Return every subscription, for whoever watches over their authority."""
+        return [
+            StandingSubscription(one.queue_id, one.request, one.is_local)
+            for one in self._core.subscriptions.all()
+        ]
+
     def statistics(self) -> RouterStatistics:
         """Return the counts, without waiting."""
         core, counts = self._core, self._core.counts
@@ -130,6 +140,7 @@ class Router:
             refused_count=counts.refused,
             corrupt_count=counts.corrupt,
             withdrawn_count=counts.withdrawn,
+            revoked_count=counts.revoked,
             delivered_count=counts.delivered,
             transmitted_count=counts.transmitted,
             journal_failure_count=counts.journal_failures,
@@ -172,6 +183,10 @@ class Router:
                 self._intake.query_requested(event)
             case PeerQueryRequested():
                 self._intake.peer_query_requested(event)
+            case SubscriptionWithdrawn():
+                self._subscribing.withdrawn(event)
+            case SubscriptionReproved():
+                self._subscribing.reproved(event)
             case ConsumerAttached():
                 self._subscribing.attached(event)
             case ConsumerDetached():

@@ -29,6 +29,7 @@ class RouterStatistics:
         corrupt_count: those that could not be read back, and queues set aside at the start.
         withdrawn_count: references taken back since the disk did not take them; their publishers
             were told so.
+        revoked_count: subscriptions that ended since their authority was revoked.
         delivered_count: messages that readers' streams took.
         transmitted_count: messages that designated routers took.
         journal_failure_count: writes that failed.
@@ -57,6 +58,7 @@ class RouterStatistics:
     refused_count: int
     corrupt_count: int
     withdrawn_count: int
+    revoked_count: int
     delivered_count: int
     transmitted_count: int
     journal_failure_count: int

@@ -27,7 +27,9 @@ from wavemq.routing.events import (
     PeerSubscriptionRequested,
     PeerUnsubscribeRequested,
     RequestId,
+    SubscriptionReproved,
     SubscriptionRequested,
+    SubscriptionWithdrawn,
 )
 from wavemq.routing.queue import MessageQueue
 from wavemq.routing.reader import next_deliveries
@@ -236,6 +238,25 @@ class Subscribing:
             self.end(subscription, UnsubscribedError("the subscription has expired"))
         else:
             core.watch_expiry(subscription)
+
+    def withdrawn(self, event: SubscriptionWithdrawn) -> None:
+        """End a subscription whose proof was revoked."""
+        subscription = self._core.subscriptions.with_queue(event.queue)
+        if subscription is not None and subscription.request.proof == event.proof:
+            self._core.counts.revoked += 1
+            self.end(subscription, UnsubscribedError(event.reason))
+
+    def reproved(self, event: SubscriptionReproved) -> None:
+        """Go on with another proof; its reader notices nothing."""
+        core, known = self._core, self._core.subscriptions.with_queue(event.queue)
+        if known is None or known.request.proof != event.proof:
+            return
+        definition = ConsumerQueueDefinition(event.subscription, known.is_local)
+        assert key_of(definition) == known.key, "another proof makes no other subscription"
+        known.redefine(definition)
+        core.watch_expiry(known)
+        core.ledger.redefine_queue(known.queue_id, definition)
+        self._uplinks.follow(known)
 
     def end(self, subscription: Subscription, error: WaveMQError) -> None:
         """Remove a subscription with its queue and all that is in it."""

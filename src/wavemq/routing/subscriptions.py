@@ -33,6 +33,21 @@ class SubscriptionKey:
     router_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class StandingSubscription:
+    """A subscription as those see it who watch over its authority.
+
+    Attributes:
+        queue: its queue.
+        request: with the proof on which it stands.
+        is_local: whether a client of this router has it.
+    """
+
+    queue: QueueId
+    request: SubscriptionRequest
+    is_local: bool
+
+
 @dataclass(slots=True)
 class Consumer:
     """A stream that reads a queue; `credit` is how many messages may be in flight."""
