@@ -27,6 +27,9 @@ class RouterSettings:
         metrics_listen: where metrics are served.
         queue_length_max: messages in one queue, of subscribers and toward an uplink.
         queue_expiry_s: how long an undrained queue lives at most.
+        is_default_unrevoked: whether silence of storage counts as "not revoked".
+        revocation_interval_s: within which a revocation takes effect; None for the default.
+        revocation_grace_s: how long "not revoked" outlives silence; None for the default.
     """
 
     directory: Path
@@ -38,6 +41,9 @@ class RouterSettings:
     metrics_listen: str = LOOPBACK
     queue_length_max: int = 10_000
     queue_expiry_s: int = 86_400
+    is_default_unrevoked: bool = True
+    revocation_interval_s: int | None = None
+    revocation_grace_s: int | None = None
 
     @property
     def config_path(self) -> Path:
@@ -55,9 +61,15 @@ class RouterSettings:
         lines = [
             "[WaveConfig]",
             f"  database = {toml_text(state / 'wave')}",
-            "  defaultToUnrevoked = true",
-            "  [WaveConfig.storage]",
+            f"  defaultToUnrevoked = {str(self.is_default_unrevoked).lower()}",
         ]
+        for key, seconds in (
+            ("revocationCheckInterval", self.revocation_interval_s),
+            ("revocationGrace", self.revocation_grace_s),
+        ):
+            if seconds is not None:
+                lines.append(f"  {key} = {seconds}")
+        lines.append("  [WaveConfig.storage]")
         for name, keys in self.storage.items():
             lines.append(f"    [WaveConfig.storage.{name}]")
             lines += [f"    {key} = {toml_text(value)}" for key, value in keys.items()]
