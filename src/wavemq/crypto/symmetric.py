@@ -19,6 +19,8 @@ SEALED_KEY_BYTES: Final = 28
 TAG_BYTES: Final = 16
 KEYRING_ITERATIONS: Final = 100_000
 KEYRING_SALT_BYTES: Final = 16
+KEYRING_REFUSED: Final = "could not decrypt entity secrets (decryption failed)"
+"""All that is ever said about a protected keyring that does not open (wave.md 3.3)."""
 # The keyring key comes from a fresh random salt each time, so the fixed nonce is used once per key.
 _KEYRING_NONCE: Final = bytes(12)
 
@@ -70,4 +72,4 @@ def keyring_open(passphrase: bytes, salt: bytes, data: bytes, *, iterations: int
             _KEYRING_NONCE, data, None
         )
     except (InvalidTag, ValueError) as error:
-        raise KeyringDecryptError("could not decrypt entity secrets (decryption failed)") from error
+        raise KeyringDecryptError(KEYRING_REFUSED) from error

@@ -184,6 +184,7 @@ class EntitySecret:
             if passphrase is None:
                 raise PassphraseRequiredError("the entity secret is protected: give its passphrase")
             keyring = symmetric.keyring_open(passphrase, salt, sealed, iterations=iterations)
+            return _opened(cls, entity, keyring)
         else:
             raise UnsupportedKeySchemeError("unsupported keyring scheme")
         try:
@@ -284,6 +285,20 @@ def _open(data: bytes) -> tuple[Entity, tuple[int, int] | None, der.Reader]:
     ring_kind, ring = inner.external()
     inner.finish()
     return entity, ring_kind, ring
+
+
+def _opened(make: type[EntitySecret], entity: Entity, keyring: bytes) -> EntitySecret:
+    """Return the secret whose keyring a passphrase has opened.
+
+    Whatever is wrong inside is told like a wrong passphrase: who may only ask learns nothing else.
+
+    Raises:
+        KeyringDecryptError: something is.
+    """
+    try:
+        return make(entity, _read_keyring(keyring))
+    except (ObjectError, KeyringDecryptError) as error:
+        raise KeyringDecryptError(symmetric.KEYRING_REFUSED) from error
 
 
 def _read_keyring(keyring: bytes) -> tuple[KeyringEntry, ...]:
