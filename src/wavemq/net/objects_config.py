@@ -7,6 +7,7 @@ table, key and what is allowed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,4 +174,4 @@ def _parse_local(name: str, keys: Mapping[str, str]) -> LocalStorage:
 
 def local_url(path: Path) -> str:
     """Return the URL of a local storage whose table has none: `local://` and its absolute path."""
-    return f"local://{quote(str(path))}"
+    return f"local://{quote(os.fsencode(path))}"  # names of files need not be UTF-8

@@ -147,12 +147,7 @@ class HttpObjects:
         if status not in {httpx.codes.OK, httpx.codes.CREATED}:
             self._refuse_status(status, body, "read a queue")
         fields = self._fields(body)
-        next_token = fields.get("nexttoken")
-        if not isinstance(next_token, str) or not 0 < len(next_token) <= TOKEN_CHARACTERS_MAX:
-            self._fail("sent a queue entry without a usable next token")
-        if next_token == token:
-            self._fail("sent a queue entry whose next token is its own: the queue has no end")
-        return self._hash(fields, "hash"), next_token
+        return self._hash(fields, "hash"), self._token(fields, token)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -223,6 +218,16 @@ class HttpObjects:
             return Hash.from_bytes(self._bytes(fields, name))
         except (ObjectError, RequestError, InvalidMultihashError):
             self._fail(f"sent an answer whose field {name!r} is not a hash")
+
+    def _token(self, fields: Mapping[str, object], current: str) -> str:
+        token = fields.get("nexttoken")
+        if not isinstance(token, str) or not 0 < len(token) <= TOKEN_CHARACTERS_MAX:
+            self._fail("sent a queue entry without a usable next token")
+        if not token.isprintable():  # lone surrogates, which JSON allows, fit into no URL
+            self._fail("sent a queue entry whose next token is not printable")
+        if token == current:
+            self._fail("sent a queue entry whose next token is its own: the queue has no end")
+        return token
 
     def _refuse_status(self, status: int, body: bytes, purpose: str) -> NoReturn:
         text = _printable(body[: 4 * REASON_CHARACTERS_MAX].decode(errors="replace"))

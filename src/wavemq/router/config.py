@@ -127,7 +127,7 @@ def parse_config(text: str, environment: Mapping[str, str]) -> RouterConfig:
     """Check the text of a configuration; arguments and errors as `load_config`."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also a number of more digits than Python converts
         raise ConfigError(f"it is not TOML: {error}") from error
     except RecursionError as error:
         raise ConfigError("it is nested too deeply") from error

@@ -148,10 +148,17 @@ def e2ee_prefix(resource: str, *, is_message: bool) -> Partition:
         elif element == "+":
             components.append(b"")
         else:
-            components.append(element.encode())
+            components.append(_encoded(element))
     if not is_open:
         components += [_TERMINATOR] * (URI_SLOTS_MAX - len(components))
     return prefix(E2EE_TAG, components)
+
+
+def _encoded(element: str) -> bytes:
+    try:
+        return element.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidE2EEGrantError("a wave:decrypt resource is not Unicode text") from error
 
 
 def matches(held: Partition, wanted: Partition) -> bool:
