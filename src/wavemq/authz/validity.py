@@ -105,8 +105,10 @@ class ValidityChecker:
                 f"Attester invalid: {standing.message}",
                 standing.note,
             )
-        self.skew.note(body.validity.not_before, now=now)
-        return period_of_body(body, now)
+        period = period_of_body(body, now)
+        if period.is_valid:
+            self.skew.note(body.validity.not_before, now=now)
+        return period
 
 
 def period_of_entity(entity: Entity, now: Instant) -> Validity:
