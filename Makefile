@@ -3,15 +3,17 @@
 #   make test    set up, then run every test
 #   make lint    formatting, types, layers, Rust lints
 #   make bench   figures of this machine
+#   make fuzz    an hour of fuzzing guided by coverage (FUZZ_SECONDS=3600; docs/fuzzing.md)
 #   make clean   remove what the others made
 PYTHON ?= python3
+FUZZ_SECONDS ?= 3600
 VENV   := .venv
 BIN    := $(VENV)/bin
 KERNEL_SOURCES := kernel/Cargo.toml kernel/Cargo.lock pyproject.toml $(wildcard kernel/src/*.rs kernel/src/*/*.rs)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint format bench proto clean setup setup-lint check-tools
+.PHONY: demo test lint format bench fuzz proto clean setup setup-lint check-tools
 .DELETE_ON_ERROR:
 
 demo: setup
@@ -36,6 +38,11 @@ format: setup-lint
 
 bench: setup
 	@$(BIN)/python -m bench
+
+# The short run over the same targets is part of `make test` and needs nothing more.
+fuzz: setup
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group fuzz
+	nice -n 19 $(BIN)/python -m tests.fuzz.coverage_guided --seconds $(FUZZ_SECONDS) --directory .fuzz
 
 # Regenerates the committed protobuf modules; needed only after a change in proto/.
 proto: setup
@@ -74,6 +81,6 @@ $(VENV)/.stamp-kernel: $(VENV)/.stamp-packages $(KERNEL_SOURCES)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-* kernel/target .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-* kernel/target .fuzz .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -f src/wavemq/_kernel*.so

@@ -35,9 +35,9 @@ class Address:
             host = host[1:-1]
         elif ":" in host:
             separator = ""  # an IPv6 address without brackets leaves open where the port begins
-        is_port = (
-            port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= PORT_MAX
-        )
+        if "[" in host or "]" in host:
+            separator = ""
+        is_port = port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= PORT_MAX
         if not separator or not is_port or any(letter.isspace() for letter in host):
             raise ConfigError(f"{text!r} is not host:port, such as 127.0.0.1:4516")
         return cls(host or "0.0.0.0", int(port))  # noqa: S104 - `:port` means it, as in Go

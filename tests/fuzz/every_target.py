@@ -1,0 +1,12 @@
+"""All fuzz targets by name."""
+
+from __future__ import annotations
+
+from tests.fuzz import kernel_targets, object_targets, text_targets, wire_targets
+from tests.fuzz.fuzz_target import Target
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for part in (object_targets, kernel_targets, wire_targets, text_targets)
+    for target in part.TARGETS
+}
