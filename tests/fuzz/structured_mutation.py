@@ -13,6 +13,8 @@ from typing import Final
 
 _DEPTH_MAX: Final = 12
 _NODES_MAX: Final = 4000
+_REPEATED_BYTES_MAX: Final = 32 << 10
+"""How far repeating an element may blow up an input, each time."""
 _CONSTRUCTED: Final = 0x20
 _OCTETS: Final = 0x04
 _TAGS: Final = bytes.fromhex("0102040506080c1317181e2830317fa0a1a2a3a4bf")
@@ -115,7 +117,8 @@ def _change_tree(roots: list[Node], random: Random) -> None:
         case 1:
             siblings.insert(index, node)
         case 2:
-            siblings[index : index + 1] = [node] * random.choice((3, 20, 70))
+            room = _REPEATED_BYTES_MAX // (len(node.to_bytes()) or 1)
+            siblings[index : index + 1] = [node] * min(random.choice((3, 20, 70)), room or 2)
         case 3:
             other = random.choice(random.choice([one for one in _lists(roots) if one]))
             siblings[index] = Node(other.tag, other.to_content(), None)
