@@ -20,6 +20,8 @@ SEED: Final = 20261124
 RUNS_FACTOR: Final = 2
 MEASURED_EVERY: Final = 16
 """One input in so many is run with its memory measured, which makes it slower."""
+POOL_MAX: Final = 200
+POOL_BYTES_MAX: Final = 16 << 10
 MEMORY_BYTES_MAX: Final = 100 << 20
 
 
@@ -53,7 +55,7 @@ def test_mutated_inputs_are_refused_or_sound(name: str) -> None:
         except BrokenPropertyError as error:
             raise AssertionError(f"{error}; input {number} of {name}: {given.hex()}") from error
         # What is still accepted is the best ground for further changes.
-        if is_accepted and len(pool) < 200:
+        if is_accepted and len(pool) < POOL_MAX and len(given) <= POOL_BYTES_MAX:
             pool.append(given)
     gc.collect()
 
