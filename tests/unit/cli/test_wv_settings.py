@@ -34,6 +34,13 @@ def test_file_of_the_original_is_read(tmp_path: Path) -> None:
     assert settings.state_directory == tmp_path
 
 
+def test_revocation_keys_are_read_in_any_case(tmp_path: Path) -> None:
+    text = "revocationcheckinterval = 60\nREVOCATIONGRACE = 0\n" + WAVED
+    for content, expected in ((text, (60, 0)), (WAVED, (300, 86_400))):
+        settings = read_settings(write(tmp_path / "w.toml", content), {"WAVE_HOME": str(tmp_path)})
+        assert (settings.revocation_ttl_s, settings.revocation_grace_s) == expected
+
+
 def test_wave_part_of_a_router_file_is_read(tmp_path: Path) -> None:
     text = """
 [WaveConfig]
@@ -76,6 +83,14 @@ BAD = {
     "no storage": ('database = "x"', "no storage location is named 'default'"),
     "storage no table": ('storage = "x"', "storage is not a table"),
     "number": (WAVED.replace('"1"', "1"), "version is not a string"),
+    "no interval": (
+        "revocationCheckInterval = 0\n" + WAVED,
+        "revocationCheckInterval is not a whole number from 1 to 86400",
+    ),
+    "long grace": (
+        "revocationGrace = 604801\n" + WAVED,
+        "revocationGrace is not a whole number from 0 to 604800",
+    ),
     "bad switch": (WAVED.replace("true", '"yes"'), "defaultToUnrevoked is not true or false"),
 }
 

@@ -106,6 +106,8 @@ async def open_session(settings: Settings, clock: Clock, output: Output) -> Asyn
             default_location=storages.default_location,
             locations=storages.locations,
             default_to_unrevoked=settings.is_default_unrevoked,
+            revocation_ttl_s=settings.revocation_ttl_s,
+            revocation_grace_s=settings.revocation_grace_s,
         )
         engine = Engine(storages, settings.state_directory, config)
         stack.push_async_callback(engine.aclose)

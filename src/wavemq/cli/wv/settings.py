@@ -13,6 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from wavemq.authz.config import (
+    REVOCATION_GRACE_SECONDS,
+    REVOCATION_GRACE_SECONDS_MAX,
+    REVOCATION_TTL_SECONDS,
+    REVOCATION_TTL_SECONDS_MAX,
+)
 from wavemq.errors import ConfigError
 from wavemq.limits import MIB
 from wavemq.net.objects import LocationRouter
@@ -22,7 +28,16 @@ CONFIG_BYTES_MAX: Final = MIB
 CONFIG_VARIABLE: Final = "WAVE_CONFIG"
 HOME_VARIABLE: Final = "WAVE_HOME"
 _KEYS: Final = frozenset(
-    {"database", "listenip", "httplistenip", "listenunix", "defaulttounrevoked", "storage"}
+    {
+        "database",
+        "listenip",
+        "httplistenip",
+        "listenunix",
+        "defaulttounrevoked",
+        "revocationcheckinterval",
+        "revocationgrace",
+        "storage",
+    }
 )
 _ROUTER_TABLE: Final = "waveconfig"
 
@@ -35,11 +50,15 @@ class Settings:
         state_directory: private; what was learned is remembered here.
         storage_tables: the content of `[storage]`.
         is_default_unrevoked: whether an object counts as unrevoked while storage does not answer.
+        revocation_ttl_s: how long "not revoked" holds before it is looked up again, in seconds.
+        revocation_grace_s: how long it still holds after that while storage does not answer.
     """
 
     state_directory: Path
     storage_tables: Mapping[str, object]
     is_default_unrevoked: bool = False
+    revocation_ttl_s: int = REVOCATION_TTL_SECONDS
+    revocation_grace_s: int = REVOCATION_GRACE_SECONDS
 
     def location_router(self) -> LocationRouter:
         """Return the storages.
@@ -81,7 +100,43 @@ def read_settings(config: str | None, environment: Mapping[str, str]) -> Setting
         LocationRouter.from_tables(tables)
     except ConfigError as error:
         raise ConfigError(f'configuration "{path}": {error.reason}') from error
-    return Settings(state_directory, tables, unrevoked)
+    return Settings(
+        state_directory,
+        tables,
+        unrevoked,
+        _seconds(
+            path,
+            keys,
+            "revocationCheckInterval",
+            1,
+            REVOCATION_TTL_SECONDS_MAX,
+            REVOCATION_TTL_SECONDS,
+        ),
+        _seconds(
+            path,
+            keys,
+            "revocationGrace",
+            0,
+            REVOCATION_GRACE_SECONDS_MAX,
+            REVOCATION_GRACE_SECONDS,
+        ),
+    )
+
+
+def _seconds(
+    path: Path, keys: Mapping[str, object], key: str, low: int, high: int, default: int
+) -> int:
+    """Return the whole number of seconds at a key.
+
+    Raises:
+        ConfigError: it is none, or out of range.
+    """
+    value = keys.get(key.lower(), default)
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ConfigError(
+            f'configuration "{path}": {key} is not a whole number from {low} to {high}'
+        )
+    return value
 
 
 def _state_directory(environment: Mapping[str, str]) -> Path:
