@@ -13,6 +13,7 @@ from wavemq.router.config import CONFIG_BYTES_MAX, QueueBounds, load_config, par
 from wavemq.wave.hashes import Hash
 
 NAMESPACE = Hash.of(b"namespace")
+SWITCH = "defaultToUnrevoked = true"
 SITE = f"""
 [WaveConfig]
   database = "/var/lib/wavemq/wave"
@@ -134,6 +135,15 @@ def test_optional_keys_have_the_defaults_of_the_documentation() -> None:
     assert config.uplink_queue == QueueBounds(100_000, 1000 * MIB)
 
 
+@pytest.mark.parametrize("key", ["revocationCheckInterval", "RevocationCHECKinterval"])
+def test_bounds_of_revocation_are_read_in_any_case(key: str) -> None:
+    config = parse_config(SITE, {})
+    assert (config.revocation_interval_s, config.revocation_grace_s) == (300, 86_400)
+    text = SITE.replace("  default", f"  {key} = 86400\n  revocationgrace = 0\n  default", 1)
+    config = parse_config(text, {})
+    assert (config.revocation_interval_s, config.revocation_grace_s) == (86_400, 0)
+
+
 def test_every_mistake_is_reported_at_once() -> None:
     text = (
         SITE.replace("queueExpiry = 2592000", 'queueExpiry = "long"')
@@ -188,6 +198,10 @@ def test_missing_table_is_one_mistake(table: str, count: int) -> None:
         ("queueExpiry = 2592000", "queueExpiry = 0", "from 1 to"),
         ("queueExpiry = 2592000", "queueExpiry = 1.5", "must be a whole number"),
         ("flushInterval = 30", "flushInterval = -1", "from 0 to"),
+        (SWITCH, f"{SWITCH}\nrevocationCheckInterval = 0", "from 1 to 86400"),
+        (SWITCH, f"{SWITCH}\nrevocationCheckInterval = 86401", "from 1 to 86400"),
+        (SWITCH, f"{SWITCH}\nrevocationGrace = 604801", "from 0 to 604800"),
+        (SWITCH, f"{SWITCH}\nrevocationGrace = -1", "from 0 to 604800"),
         ("queueExpiry = 2592000", "queueExpiry = 1\nQueueEXPIRY = 2", "given twice"),
         ('listenAddr = "127.0.0.1:4516"', 'listenAddr = ""', "must not be empty"),
         ('listenAddr = "127.0.0.1:4516"', "listenAddr = 4516", "must be a string"),
