@@ -17,7 +17,7 @@ from tests.fuzz.fuzz_target import BrokenPropertyError, Target, check_input
 from tests.fuzz.structured_mutation import mutate
 
 SEED: Final = 20261124
-RUNS_FACTOR: Final = 2
+RUNS_FACTOR: Final = 4
 MEASURED_EVERY: Final = 16
 """One input in so many is run with its memory measured, which makes it slower."""
 POOL_MAX: Final = 200

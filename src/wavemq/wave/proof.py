@@ -5,7 +5,7 @@ Owns the codec and its limits. Refuses to say whether a proof holds: that is `au
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from wavemq.errors import MalformedDERError, ProofInvalidError, UnexpectedObjectError
@@ -36,7 +36,7 @@ class AttestationReference:
     hash: Hash
     content: bytes | None
     locations: tuple[Location, ...]
-    verifier_key: bytes | None
+    verifier_key: bytes | None = field(repr=False)
 
     def to_der(self) -> bytes:
         """Return the element."""
