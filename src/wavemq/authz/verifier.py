@@ -11,7 +11,6 @@ hold.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -31,7 +30,14 @@ from wavemq.wave.attestation import Attestation
 from wavemq.wave.attestation_open import open_with_verifier_key, signatures_of
 from wavemq.wave.entity import Entity
 from wavemq.wave.hashes import Hash
-from wavemq.wave.policy import RTreePolicy, check_policy, intersect, is_subset, union
+from wavemq.wave.policy import (
+    Effort,
+    RTreePolicy,
+    check_policy,
+    intersect,
+    is_subset,
+    union_of,
+)
 from wavemq.wave.proof import AttestationReference, ExplicitProof
 
 if TYPE_CHECKING:
@@ -48,8 +54,6 @@ PATHS_MAX: Final = 256
 """Paths in one proof."""
 PATH_LENGTH_MAX: Final = 256
 """Attestations on one path (the prover stops at 255)."""
-PAIRINGS_MAX: Final = 20_000
-"""Pairs of statements that folding one proof may compare in all."""
 
 
 class EntitySource(Protocol):
@@ -379,15 +383,8 @@ def _fold(
             hops than it may; or the paths disagree.
     """
     _check_links(proof, grants, wanted)
-    budget = _Budget()
     try:
-        folded = [
-            reduce(budget.intersect, (grants[index].policy for index in path))
-            for path in proof.paths
-        ]
-        policy = reduce(budget.union, folded)
-    except ProofInvalidError:
-        raise
+        policy = _combine(proof.paths, [grant.policy for grant in grants], Effort())
     except WaveMQError as error:
         raise ProofInvalidError("bad policy intersection", cause=error) from error
     end = grants[proof.paths[0][-1]].attestation
@@ -412,6 +409,38 @@ def _fold(
     )
 
 
+@dataclass(slots=True)
+class _Way:
+    """The beginning of some paths: what it grants, and how paths go on, by the next index."""
+
+    policy: RTreePolicy
+    further: dict[int, _Way] = field(default_factory=dict)
+
+
+def _combine(
+    paths: Sequence[Sequence[int]], policies: Sequence[RTreePolicy], effort: Effort
+) -> RTreePolicy:
+    """Return what the policies along each path, and the paths together, grant (wave.md 6.5).
+
+    Paths often have their beginning in common, which is then combined once.
+
+    Raises:
+        InvalidParameterError: a hop is not permitted, or there are too many combinations.
+    """
+    roots: dict[int, _Way] = {}
+    ends = []
+    for path in paths:
+        way = roots.setdefault(path[0], _Way(policies[path[0]]))
+        for index in path[1:]:
+            further = way.further.get(index)
+            if further is None:
+                further = _Way(intersect(way.policy, policies[index], effort=effort))
+                way.further[index] = further
+            way = further
+        ends.append(way.policy)
+    return union_of(ends, effort=effort)
+
+
 def _check_links(proof: ExplicitProof, grants: Sequence[_Grant], wanted: Hash | None) -> None:
     """Check the shape of every path: root, links, one namespace, one end.
 
@@ -433,28 +462,6 @@ def _check_links(proof: ExplicitProof, grants: Sequence[_Grant], wanted: Hash | 
             raise ProofInvalidError("paths don't terminate at same entity")
         if any(grants[index].policy.namespace != namespace for index in path):
             raise ProofInvalidError("bad policy intersection: different authority domain")
-
-
-@dataclass(slots=True)
-class _Budget:
-    """How many pairs of statements have been compared for one proof."""
-
-    pairings: int = 0
-
-    def intersect(self, left: RTreePolicy, right: RTreePolicy) -> RTreePolicy:
-        """Return the intersection of wave.md 6.5, if there is work left for it."""
-        self._spend(len(left.statements) * len(right.statements))
-        return intersect(left, right)
-
-    def union(self, left: RTreePolicy, right: RTreePolicy) -> RTreePolicy:
-        """Return the union of wave.md 6.5, if there is work left for it."""
-        self._spend(len(left.statements) + len(right.statements))
-        return union(left, right)
-
-    def _spend(self, pairings: int) -> None:
-        self.pairings += pairings
-        if self.pairings > PAIRINGS_MAX:
-            raise ProofInvalidError("statements form too many combinations")
 
 
 def _check_periods(grants: Sequence[_Grant], entities: _Entities, now: Instant) -> None:

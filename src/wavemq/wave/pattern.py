@@ -94,7 +94,35 @@ def _restrict(from_: str, by: str) -> str | None:
 
 def is_within(resource: str, granted: str) -> bool:
     """Whether every topic of `resource` is one of `granted`, as the original decides it."""
+    if _is_plainly_outside(resource, granted):
+        return False
+    if "*" not in resource and "*" not in granted:
+        return resource.count("/") == granted.count("/")
     return restrict(resource, granted) == resource
+
+
+def _is_plainly_outside(resource: str, granted: str) -> bool:
+    """Whether the elements before the first `*` of `granted` already rule `resource` out.
+
+    The intersection begins with those elements or narrower ones, hence cannot be `resource`.
+    """
+    for one, other in zip(_elements(resource), _elements(granted), strict=False):
+        if other == "*":
+            return False
+        if one != other and (other != "+" or one == "*"):
+            return True
+    return False
+
+
+def _elements(resource: str) -> tuple[str, ...]:
+    if len(resource) > _CACHED_CHARACTERS_MAX:
+        return tuple(resource.split("/"))
+    return _elements_cached(resource)
+
+
+@lru_cache(maxsize=_CACHED_MAX)
+def _elements_cached(resource: str) -> tuple[str, ...]:
+    return tuple(resource.split("/"))
 
 
 def is_valid_resource(resource: str) -> bool:

@@ -7,7 +7,7 @@ limit is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,6 +20,8 @@ from wavemq.wave.pattern import is_valid_resource, is_within, restrict
 STATEMENTS_MAX: Final = 10
 PERMISSIONS_MAX: Final = 64
 COMBINED_STATEMENTS_MAX: Final = 1000
+COMPARISONS_MAX: Final = 2_000_000
+"""Comparisons of statements for one proof: enough for a union of 1000, and about a second."""
 TRUST_MIN: Final = 1
 TRUST_MAX: Final = 4
 _TRUST_LEVEL: Final = (12, 1)
@@ -65,7 +67,10 @@ class Statement:
         """Whether `other` alone grants all of this (wave.md 6.6)."""
         return (
             self.permission_set == other.permission_set
-            and set(self.permissions) <= set(other.permissions)
+            and (
+                self.permissions == other.permissions
+                or set(self.permissions) <= set(other.permissions)
+            )
             and is_within(self.resource, other.resource)
         )
 
@@ -165,21 +170,44 @@ def check_policy(policy: Policy) -> None:
             raise InvalidParameterError(f"policy is invalid (bad resource {statement.resource!r})")
 
 
-def _without_duplicates(statements: Iterable[Statement]) -> tuple[Statement, ...]:
-    """Keep what is not contained in another; a wider one takes the place of a narrower."""
-    kept: list[Statement] = []
-    for new in statements:
-        if any(new.is_contained_in(old) for old in kept):
-            continue
-        for index, old in enumerate(kept):
-            if old.is_contained_in(new):
-                kept[index] = new
-                break
-        else:
-            kept.append(new)
-        if len(kept) > COMBINED_STATEMENTS_MAX:
+@dataclass(slots=True)
+class Effort:
+    """How many statements have been compared with one another, over several combinations.
+
+    Args:
+        comparisons_max: how many may be; about a microsecond each.
+    """
+
+    comparisons_max: int = COMPARISONS_MAX
+    comparisons: int = 0
+
+    def spend(self, comparisons: int) -> None:
+        """Note comparisons that are about to be made.
+
+        Raises:
+            InvalidParameterError: they are too many.
+        """
+        self.comparisons += comparisons
+        if self.comparisons > self.comparisons_max:
             raise InvalidParameterError("statements form too many combinations")
-    return tuple(kept)
+
+
+def _add(kept: list[Statement], new: Statement, effort: Effort) -> bool:
+    """Add what is not contained in another; a wider one takes the place of a narrower.
+
+    Returns whether it took a place: then another narrower one may be left.
+    """
+    effort.spend(2 * len(kept))
+    if any(new.is_contained_in(old) for old in kept):
+        return False
+    for index, old in enumerate(kept):
+        if old.is_contained_in(new):
+            kept[index] = new
+            return True
+    kept.append(new)
+    if len(kept) > COMBINED_STATEMENTS_MAX:
+        raise InvalidParameterError("statements form too many combinations")
+    return False
 
 
 def _same_namespace(left: RTreePolicy, right: RTreePolicy) -> None:
@@ -187,16 +215,25 @@ def _same_namespace(left: RTreePolicy, right: RTreePolicy) -> None:
         raise InvalidParameterError("different authority domain")
 
 
-def intersect(left: RTreePolicy, right: RTreePolicy) -> RTreePolicy:
+def intersect(
+    left: RTreePolicy, right: RTreePolicy, *, effort: Effort | None = None
+) -> RTreePolicy:
     """Return what remains of `left` after a further hop that grants `right` (wave.md 6.5).
+
+    Args:
+        left: the chain so far.
+        right: of the next hop.
+        effort: what earlier combinations have cost; a fresh one if None.
 
     Raises:
         InvalidParameterError: other namespace, no hop left, or too many combinations.
     """
+    effort = effort or Effort()
     _same_namespace(left, right)
     indirections = min(left.indirections - 1, right.indirections)
     if indirections < 0:
         raise InvalidParameterError("insufficient permitted indirections")
+    effort.spend(len(left.statements) * len(right.statements))
 
     def combinations() -> Iterable[Statement]:
         for one in left.statements:
@@ -210,7 +247,10 @@ def intersect(left: RTreePolicy, right: RTreePolicy) -> RTreePolicy:
                 if resource is not None:
                     yield Statement(one.permission_set, permissions, resource)
 
-    return replace(left, indirections=indirections, statements=_without_duplicates(combinations()))
+    kept: list[Statement] = []
+    for combined in combinations():
+        _add(kept, combined, effort)
+    return replace(left, indirections=indirections, statements=tuple(kept))
 
 
 def union(left: RTreePolicy, right: RTreePolicy) -> RTreePolicy:
@@ -219,12 +259,35 @@ def union(left: RTreePolicy, right: RTreePolicy) -> RTreePolicy:
     Raises:
         InvalidParameterError: other namespace, or too many combinations.
     """
-    _same_namespace(left, right)
-    return replace(
-        left,
-        indirections=min(left.indirections, right.indirections),
-        statements=_without_duplicates(left.statements + right.statements),
-    )
+    return union_of((left, right))
+
+
+def union_of(policies: Sequence[RTreePolicy], *, effort: Effort | None = None) -> RTreePolicy:
+    """Return what parallel paths grant together: each in turn united with those before it.
+
+    Args:
+        policies: of the paths, at least one; a single one is returned as it is.
+        effort: what earlier combinations have cost; a fresh one if None.
+
+    Raises:
+        InvalidParameterError: different namespaces, or too many combinations.
+    """
+    effort = effort or Effort()
+    whole = policies[0]
+    if len(policies) == 1:
+        return whole
+    kept = list(whole.statements)
+    is_settled = False
+    for policy in policies[1:]:
+        _same_namespace(whole, policy)
+        new = policy.statements
+        if not is_settled:
+            # A union compares all statements anew; where nothing can come of it, it need not.
+            new, kept = (*kept, *new), []
+        places_taken = sum(_add(kept, one, effort) for one in new)
+        is_settled = places_taken == 0
+        whole = replace(whole, indirections=min(whole.indirections, policy.indirections))
+    return replace(whole, statements=tuple(kept))
 
 
 def is_subset(policy: RTreePolicy, of: RTreePolicy) -> bool:

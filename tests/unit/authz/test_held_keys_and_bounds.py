@@ -7,7 +7,7 @@ import pytest
 from tests.support.edges import NAMESPACE, edge, entity, statement
 from tests.support.object_stores import LOCATION
 from tests.support.worlds import DAY_S, NOW, World, after, forge
-from wavemq.authz import held_keys, prover, proving
+from wavemq.authz import held_keys, prover, proving, search
 from wavemq.authz.held_keys import HeldKeys
 from wavemq.errors import NoProofFoundError, StorageError
 from wavemq.wave.attestation_create import NamespaceKeys, create_attestation
@@ -112,7 +112,7 @@ async def test_useless_key_of_one_grant_does_not_hide_the_right_one_of_another(
 
 
 def test_patterns_carried_for_one_wish_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prover, "PATTERNS_PER_WISH_MAX", 2)
+    monkeypatch.setattr(search, "PATTERNS_PER_WISH_MAX", 2)
     wide = [statement("publish", pattern) for pattern in ("*", "a/*", "a/+", "+/b", "a/b", "*/b")]
     edges = [
         edge(NAMESPACE, entity("via"), *wide, indirections=1),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from tests.support.worlds import DAY_S, NOW, World, after, forge, reference_to
 from wavemq.authz import verifier
 from wavemq.authz.verdicts import MissingObjectsError, ProofUnresolvedError
-from wavemq.authz.verifier import ProofWorld, verify_proof
+from wavemq.authz.verifier import PATHS_MAX, ProofWorld, verify_proof
 from wavemq.errors import ProofInvalidError
 from wavemq.limits import PROOF_BYTES_MAX
 from wavemq.wave.hashes import WAVEMQ_PERMISSION_SET, Hash
@@ -253,6 +254,25 @@ async def test_included_entity_must_be_genuine(world: World) -> None:
 
 
 async def test_work_of_folding_is_bounded(world: World) -> None:
+    """Patterns of 32 levels, half of them `+`: hop by hop they multiply without end."""
+
+    def tangled(hop: int) -> list[Statement]:
+        found = []
+        for number in range(10):
+            bits = int.from_bytes(Hash.of(f"{hop} {number}".encode()).digest[:4])
+            levels = (f"e{level}" if bits >> level & 1 else "+" for level in range(32))
+            found.append(Statement(WAVEMQ_PERMISSION_SET, ("publish",), "/".join(levels)))
+        return found
+
+    people = ("namespace", "alice", "bob", "carol", "mallory", "alice", "bob", "carol")
+    grants = [
+        await world.grant_statements(attester, subject, tangled(hop), indirections=9)
+        for hop, (attester, subject) in enumerate(pairwise(people))
+    ]
+    refuse(world.proof(*grants), "bad policy intersection")
+
+
+async def test_beginning_that_many_paths_share_is_folded_once(world: World) -> None:
     wide = [
         Statement(
             WAVEMQ_PERMISSION_SET, ("publish",), "/".join(["+"] * n + ["*"] + ["x"] * (9 - n))
@@ -261,14 +281,21 @@ async def test_work_of_folding_is_bounded(world: World) -> None:
     ]
     grants = [
         await world.grant_statements(attester, subject, wide, indirections=9)
-        for attester, subject in (
-            ("namespace", "alice"),
-            ("alice", "bob"),
-            ("bob", "carol"),
-            ("carol", "mallory"),
-        )
+        for attester, subject in pairwise(("namespace", "alice", "bob", "carol", "mallory"))
     ]
-    refuse(world.proof(*grants, paths=[[0, 1, 2, 3]] * 200), "too many combinations")
+    once = verify_proof(world.proof(*grants, paths=[[0, 1, 2, 3]]), ProofWorld(), now=NOW)
+    often = verify_proof(world.proof(*grants, paths=[[0, 1, 2, 3]] * 200), ProofWorld(), now=NOW)
+    assert set(often.policy.statements) == set(once.policy.statements)
+
+
+async def test_as_many_parallel_paths_as_a_proof_may_have_are_folded(world: World) -> None:
+    grants = [
+        await world.grant("namespace", "alice", "publish", f"room{number}/*")
+        for number in range(PATHS_MAX)
+    ]
+    proof = world.proof(*grants, paths=[[index] for index in range(PATHS_MAX)])
+    verdict = verify_proof(proof, ProofWorld(), now=NOW)
+    assert len(verdict.policy.statements) == PATHS_MAX
 
 
 # --- claims -----------------------------------------------------------------------------------
