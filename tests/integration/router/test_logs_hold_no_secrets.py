@@ -66,18 +66,20 @@ async def test_nothing_secret_is_logged_or_answered(
             secrets += secrets_of(world[name])
         async with running(await made.designated_settings("designated"), made.clock) as cloud:
             uplink = str(cloud.peer)
-            async with running(made.settings("site", uplink=uplink), made.clock) as site:
-                async with grpc.aio.insecure_channel(str(site.local)) as channel:
-                    client = LocalClient(channel)
-                    namespace = made.namespace
-                    for secret, passphrase in (
-                        (world["service"].to_bytes(PASSPHRASE), PASSPHRASE),
-                        (world["service"].to_bytes(PASSPHRASE), WRONG_PASSPHRASE),
-                        (world["service"].to_bytes()[:-40], b""),
-                        (world["service"].to_bytes()[:-1] + b"\0", PASSPHRASE),
-                        (world["stranger"].to_bytes(), PASSPHRASE),
-                    ):
-                        answers += await use(client, perspective(secret, passphrase), namespace)
+            settings = made.settings("site", uplink=uplink)
+            async with (
+                running(settings, made.clock) as site,
+                grpc.aio.insecure_channel(str(site.local)) as channel,
+            ):
+                client = LocalClient(channel)
+                for secret, passphrase in (
+                    (world["service"].to_bytes(PASSPHRASE), PASSPHRASE),
+                    (world["service"].to_bytes(PASSPHRASE), WRONG_PASSPHRASE),
+                    (world["service"].to_bytes()[:-40], b""),
+                    (world["service"].to_bytes()[:-1] + b"\0", PASSPHRASE),
+                    (world["stranger"].to_bytes(), PASSPHRASE),
+                ):
+                    answers += await use(client, perspective(secret, passphrase), made.namespace)
     assert any(CONTENT.decode() in answer for answer in answers)
     assert any("error" in answer for answer in answers)
     assert lines
