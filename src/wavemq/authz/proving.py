@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 REVOKED_GRANTS_MAX: Final = 64
 """Searches that one request may repeat because what they found turned out to be revoked."""
+GRANTS_BESIDE_MAX: Final = 256
+"""Grants between the same two entities as a revoked one that are looked up together after it."""
 
 
 def edges_of(grants: Iterable[ActiveGrant], namespace: Hash, now: Instant) -> list[Edge]:
@@ -125,6 +127,22 @@ async def prove(
         if revoked is None:
             contents = await _contents(used, library)
             return await workers.run(_assemble, chains, used, contents, now)
+        ways = {
+            (edge.attester, edge.subject)
+            for chain in chains
+            for edge in chain
+            if revocations.known_revoked(_options(by_hash[edge.attestation])) is not None
+        }
+        edges = _unrevoked(edges, by_hash, revocations)
+        # What was granted beside a revoked grant is likely to be next, and revoked as well.
+        beside = [edge for edge in edges if (edge.attester, edge.subject) in ways]
+        await revocations.check_patiently(
+            set().union(
+                *(_options(by_hash[edge.attestation]) for edge in beside[:GRANTS_BESIDE_MAX])
+            ),
+            now=now,
+            patience_s=deadline - asyncio.get_running_loop().time(),
+        )
         edges = _unrevoked(edges, by_hash, revocations)
     raise NoProofFoundError("couldn't find a proof: too many grants turned out to be revoked")
 
