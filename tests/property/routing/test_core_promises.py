@@ -45,7 +45,9 @@ from wavemq.routing.events import (
     MessagePublished,
     RecordsUnread,
     RequestId,
+    SubscriptionReproved,
     SubscriptionRequested,
+    SubscriptionWithdrawn,
     TimerFired,
     UplinkConnected,
     UplinkDisconnected,
@@ -159,6 +161,24 @@ class CoreMachine(RuleBasedStateMachine):
         self.asked[request] = name
         wish = subscription(FILTERS[name], name, expiry_s=LONG_S + terms)
         self.report(SubscriptionRequested(request, wish))
+
+    @precondition(lambda self: self.subscribed)
+    @rule(share=SHARES, is_late=st.booleans())
+    def prove_anew(self, share: float, is_late: bool) -> None:
+        name = pick(sorted(self.subscribed), share)
+        queue = self.subscribed[name]
+        standing = next(
+            (one for one in self.rig.router.standing_subscriptions() if one.queue == queue), None
+        )
+        if standing is None:
+            return
+        self.numbers += 1
+        looked_at = b"an older proof" if is_late else standing.request.proof
+        wish = subscription(
+            FILTERS[name], name, expiry_s=standing.request.expiry_s, proof=b"%d" % self.numbers
+        )
+        self.report(SubscriptionReproved(queue, looked_at, wish))
+        self.report(SubscriptionWithdrawn(queue, b"an older proof", "it was revoked"))
 
     @precondition(lambda self: self.subscribed)
     @rule(share=SHARES, credit=st.integers(1, 5))
