@@ -28,10 +28,10 @@ from wavemq.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from wavemq.authz.objects import ObjectStore
-    from wavemq.authz.state import AuthorityState
+    from wavemq.authz.state import AuthorityState, PastCheck
     from wavemq.wave.hashes import Hash
     from wavemq.wave.location import Location
     from wavemq.wave.revocation import RevocationOption
@@ -40,6 +40,8 @@ _log = structlog.get_logger(__name__)
 
 OPTIONS_REMEMBERED_MAX: Final = 65_536
 """Checks kept in memory; older ones are read from disk or looked up again."""
+UNWRITTEN_MAX: Final = 1024
+"""Answers that wait in memory to be written together; older ones need not be."""
 LOOKUPS_AT_ONCE_MAX: Final = 16
 """Lookups in flight at one time, over all callers."""
 ASSUMPTION_SECONDS: Final = 30.0
@@ -89,6 +91,13 @@ class _Check:
         return self.is_revoked or (self.checked <= now and until < self.fresh_until)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """Options that one caller asks about, to be read from disk together."""
+
+    options: tuple[RevocationOption, ...]
+
+
 _FOREVER: Final = Instant(2**63 - 1)
 
 
@@ -130,6 +139,8 @@ class RevocationChecker:
         self._slots = asyncio.Semaphore(LOOKUPS_AT_ONCE_MAX)
         self._lookups = 0
         self._failures = 0
+        self._recalls: SingleFlight[_Batch, None] = SingleFlight()
+        self._unwritten: list[tuple[Hash, Location, Instant]] = []
         self.epoch = 0
 
     @property
@@ -165,20 +176,15 @@ class RevocationChecker:
         """
         epoch = self.epoch
         until = Instant(now + self._ttl_ns // 2) if is_ahead else now
-        fresh_until = _FOREVER
-        unknown = []
-        for option in dict.fromkeys(options):
-            known = self._known(option, now, until, is_lenient=is_lenient and not is_ahead)
-            if known is None:
-                unknown.append(option)
-            elif known.is_revoked:
-                return RevocationFinding(Standing.REVOKED, _FOREVER, epoch, option)
-            else:
-                fresh_until = min(fresh_until, known.fresh_until)
+        wanted = tuple(dict.fromkeys(options))
+        is_silence_borne = is_lenient and not is_ahead
+        finding, unknown = self._in_memory(wanted, now, until, epoch, is_lenient=is_silence_borne)
         if not unknown:
-            return RevocationFinding(Standing.UNREVOKED, fresh_until, epoch)
+            return finding
+        fresh_until = finding.fresh_until
+        batch = _Batch(tuple(unknown))
         checks = await asyncio.gather(
-            *(self._ask(option, now, until, is_lenient=is_lenient) for option in unknown),
+            *(self._ask(option, batch, now, until, is_lenient=is_lenient) for option in unknown),
             return_exceptions=True,
         )
         failure: BaseException | None = None
@@ -189,6 +195,7 @@ class RevocationChecker:
                 return RevocationFinding(Standing.REVOKED, _FOREVER, epoch, option)
             else:
                 fresh_until = min(fresh_until, check.fresh_until)
+        await self._write_down()
         if failure is not None:
             raise failure
         return RevocationFinding(Standing.UNREVOKED, fresh_until, epoch)
@@ -250,6 +257,64 @@ class RevocationChecker:
     async def aclose(self) -> None:
         """Cancel lookups in flight."""
         await self._flights.aclose()
+        await self._recalls.aclose()
+
+    def _in_memory(
+        self,
+        options: Iterable[RevocationOption],
+        now: Instant,
+        until: Instant,
+        epoch: int,
+        *,
+        is_lenient: bool,
+    ) -> tuple[RevocationFinding, list[RevocationOption]]:
+        """Return what memory says of the options, and those of which it says nothing."""
+        fresh_until = _FOREVER
+        unknown = []
+        for option in options:
+            known = self._known(option, now, until, is_lenient=is_lenient)
+            if known is None:
+                unknown.append(option)
+            elif known.is_revoked:
+                return RevocationFinding(Standing.REVOKED, _FOREVER, epoch, option), []
+            else:
+                fresh_until = min(fresh_until, known.fresh_until)
+        return RevocationFinding(Standing.UNREVOKED, fresh_until, epoch), unknown
+
+    async def _recall(self, options: Sequence[RevocationOption], now: Instant) -> None:
+        """Take what the disk knows of options into memory, all in one read."""
+        named = [
+            (option, option.hash, option.location)
+            for option in options
+            if option.hash is not None and option.location is not None
+        ]
+        recalled = await asyncio.to_thread(
+            self._state.checks, [(name, place) for _, name, place in named]
+        )
+        for (option, _, _), past in zip(named, recalled, strict=True):
+            check = self._check_of(past, now)
+            known = self._checks.get(option)
+            if check is not None and (known is None or known.checked <= check.checked):
+                self._keep(option, check)
+
+    def _check_of(self, past: PastCheck, now: Instant) -> _Check | None:
+        """Return an answer that an earlier process had, whether it may still be used or not."""
+        if past.is_revoked:
+            return _Check(_FOREVER, now, is_revoked=True)
+        if past.unrevoked_since is None:
+            return None
+        fresh_until = Instant(past.unrevoked_since + self._ttl_ns)
+        return _Check(fresh_until, past.unrevoked_since, is_revoked=False)
+
+    async def _write_down(self) -> None:
+        """Write the answers of storage that are not on disk yet, all at once.
+
+        They save a later process some lookups, nothing more; a caller that was cancelled leaves
+        its own to the next.
+        """
+        unwritten, self._unwritten = self._unwritten, []
+        if unwritten:
+            await asyncio.to_thread(self._state.remember_all_unrevoked, unwritten)
 
     def _known(
         self, option: RevocationOption, now: Instant, until: Instant, *, is_lenient: bool
@@ -278,7 +343,13 @@ class RevocationChecker:
         self._silences.put(option, silence)
 
     async def _ask(
-        self, option: RevocationOption, now: Instant, until: Instant, *, is_lenient: bool
+        self,
+        option: RevocationOption,
+        batch: _Batch,
+        now: Instant,
+        until: Instant,
+        *,
+        is_lenient: bool,
     ) -> _Check:
         """Return what disk or storage says, or what may be assumed."""
         place, name = option.location, option.hash
@@ -286,36 +357,39 @@ class RevocationChecker:
             raise InternalError("an option without a place was to be looked up")
         try:
             return await self._flights.run(
-                (option, until > now), lambda: self._find_out(option, place, name, now, until)
+                (option, until > now),
+                lambda: self._find_out(option, place, name, batch, now, until),
             )
         except UnavailableError as error:
-            return await self._assume(option, place, name, now, error, is_lenient=is_lenient)
+            return await self._assume(option, now, error, is_lenient=is_lenient)
 
     async def _find_out(
-        self, option: RevocationOption, place: Location, name: Hash, now: Instant, until: Instant
+        self,
+        option: RevocationOption,
+        place: Location,
+        name: Hash,
+        batch: _Batch,
+        now: Instant,
+        until: Instant,
     ) -> _Check:
         """Return an answer from disk if it may still be used, else from storage.
+
+        The disk is read once for the whole batch, by whoever comes first.
 
         Raises:
             UnavailableError: there was no usable answer.
         """
-        check = await asyncio.to_thread(self._from_disk, place, name, now)
-        if check is None or not check.is_usable(now, until):
-            try:
-                check = await self._look_up(place, name, now)
-            except UnavailableError:
-                self._note_silence(option, now)
-                raise
+        await self._recalls.run(batch, lambda: self._recall(batch.options, now))
+        known = self._checks.get(option)
+        if known is not None and known.is_usable(now, until):
+            return known
+        try:
+            check = await self._look_up(place, name, now)
+        except UnavailableError:
+            self._note_silence(option, now)
+            raise
         self._keep(option, check)
         return self._checks.get(option) or check
-
-    def _from_disk(self, place: Location, name: Hash, now: Instant) -> _Check | None:
-        if self._state.has_revocation(name):
-            return _Check(_FOREVER, now, is_revoked=True)
-        checked = self._state.unrevoked_since(name, place)
-        if checked is None:
-            return None
-        return _Check(Instant(checked + self._ttl_ns), checked, is_revoked=False)
 
     async def _look_up(self, place: Location, name: Hash, now: Instant) -> _Check:
         """Ask storage.
@@ -336,7 +410,7 @@ class RevocationChecker:
                 raise
         if content is None:
             check = _Check(Instant(now + self._ttl_ns), now, is_revoked=False)
-            await asyncio.to_thread(self._state.remember_unrevoked, name, place, now)
+            self._unwritten = [*self._unwritten[-UNWRITTEN_MAX:], (name, place, now)]
         else:
             check = _Check(_FOREVER, now, is_revoked=True)
             await asyncio.to_thread(self._state.remember_revoked, name)
@@ -346,8 +420,6 @@ class RevocationChecker:
     async def _assume(
         self,
         option: RevocationOption,
-        place: Location,
-        name: Hash,
         now: Instant,
         cause: UnavailableError,
         *,
@@ -358,9 +430,10 @@ class RevocationChecker:
         Raises:
             StorageError: nothing may be.
         """
-        earlier = self._checks.get(option) or await asyncio.to_thread(
-            self._from_disk, place, name, now
-        )
+        earlier = self._checks.get(option)
+        if earlier is None:
+            await self._recall((option,), now)
+            earlier = self._checks.get(option)
         if earlier is not None and earlier.is_usable(now, now):
             return earlier  # it was asked for ahead of time
         end = now + self._assumption_ns

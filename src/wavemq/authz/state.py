@@ -26,7 +26,7 @@ from wavemq.wave.hashes import Hash
 from wavemq.wave.location import Location
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 _log = structlog.get_logger(__name__)
@@ -98,6 +98,14 @@ class QueuePosition:
     location: Location
     token: str
     entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class PastCheck:
+    """What is known of a revocation option: found at some time, or when it was last not found."""
+
+    is_revoked: bool
+    unrevoked_since: Instant | None
 
 
 class AuthorityState:
@@ -179,7 +187,7 @@ class AuthorityState:
                 "SELECT checked_ns FROM unrevoked WHERE option = ? AND url = ? AND version = ?",
                 (option.to_bytes(), location.url, location.version),
             ).fetchone()
-        return None if row is None else Instant(int(row[0]))
+        return _instant(row)
 
     def has_revocation(self, option: Hash) -> bool:
         """Whether the option was found at some time; revocation is for ever."""
@@ -189,18 +197,47 @@ class AuthorityState:
             ).fetchone()
         return row is not None
 
-    def remember_unrevoked(self, option: Hash, location: Location, checked: Instant) -> None:
-        """Keep that the option was looked up at `checked` and not found; drop ancient checks."""
+    def checks(self, options: Sequence[tuple[Hash, Location]]) -> list[PastCheck]:
+        """Return what is known of each option, in one read."""
         with self._cursor() as cursor:
-            self._checks_kept += 1
-            if self._checks_kept % CHECKS_BETWEEN_SWEEPS == 0:
+            return [
+                PastCheck(
+                    is_revoked=cursor.execute(
+                        "SELECT 1 FROM revoked WHERE option = ?", (option.to_bytes(),)
+                    ).fetchone()
+                    is not None,
+                    unrevoked_since=_instant(
+                        cursor.execute(
+                            "SELECT checked_ns FROM unrevoked "
+                            "WHERE option = ? AND url = ? AND version = ?",
+                            (option.to_bytes(), location.url, location.version),
+                        ).fetchone()
+                    ),
+                )
+                for option, location in options
+            ]
+
+    def remember_unrevoked(self, option: Hash, location: Location, checked: Instant) -> None:
+        """Keep that one option was looked up and not found; see `remember_all_unrevoked`."""
+        self.remember_all_unrevoked([(option, location, checked)])
+
+    def remember_all_unrevoked(self, checks: Sequence[tuple[Hash, Location, Instant]]) -> None:
+        """Keep that options were looked up at an instant and not found; drop ancient checks."""
+        with self._cursor() as cursor:
+            sweeps = self._checks_kept // CHECKS_BETWEEN_SWEEPS
+            self._checks_kept += len(checks)
+            if self._checks_kept // CHECKS_BETWEEN_SWEEPS > sweeps:
+                latest = max(checked for _, _, checked in checks)
                 cursor.execute(
                     "DELETE FROM unrevoked WHERE checked_ns < ?",
-                    (checked - CHECK_AGE_SECONDS_MAX * NANOSECONDS_PER_SECOND,),
+                    (latest - CHECK_AGE_SECONDS_MAX * NANOSECONDS_PER_SECOND,),
                 )
-            cursor.execute(
+            cursor.executemany(
                 "INSERT OR REPLACE INTO unrevoked VALUES (?, ?, ?, ?)",
-                (option.to_bytes(), location.url, location.version, checked),
+                [
+                    (option.to_bytes(), location.url, location.version, checked)
+                    for option, location, checked in checks
+                ],
             )
 
     def forget_check(self, option: Hash, location: Location) -> None:
@@ -293,6 +330,10 @@ class AuthorityState:
                     yield self._connection.cursor()
             except sqlite3.Error as error:
                 raise StorageFaultError(f"the authority state failed: {error}") from error
+
+
+def _instant(row: tuple[int] | None) -> Instant | None:
+    return None if row is None else Instant(int(row[0]))
 
 
 def _connect(path: str) -> sqlite3.Connection:
