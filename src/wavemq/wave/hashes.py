@@ -27,6 +27,12 @@ class HashScheme(Enum):
     KECCAK_256 = (2, 0x1B)
 
 
+_KECCAK_ELEMENT: Final = der.external(
+    (9, HashScheme.KECCAK_256.value[0]), der.octets(bytes(DIGEST_BYTES))
+)[:-DIGEST_BYTES]
+_KECCAK_ELEMENT_BYTES: Final = len(_KECCAK_ELEMENT) + DIGEST_BYTES
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Hash:
     """The hash of an object.
@@ -121,7 +127,11 @@ class Hash:
             UnsupportedHashSchemeError: the scheme is unknown.
             MalformedDERError: the element is malformed.
         """
-        kind, value = reader.external()
+        element = reader.element(der.EXTERNAL)
+        # Nearly all elements are of this form, which canonical DER leaves no other way to write.
+        if len(element) == _KECCAK_ELEMENT_BYTES and element.startswith(_KECCAK_ELEMENT):
+            return cls(element[-DIGEST_BYTES:])
+        kind, value = der.Reader(element).external()
         for scheme in HashScheme:
             if kind == (9, scheme.value[0]):
                 digest = value.octets()

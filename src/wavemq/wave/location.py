@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 from wavemq.errors import UnsupportedLocationSchemeError
 from wavemq.wave import der
+
+_REMEMBERED_MAX: Final = 1024
+_REMEMBERED_BYTES_MAX: Final = 512
+"""Decoded locations in memory, and the longest encoding that is remembered."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -33,11 +39,24 @@ class Location:
             UnsupportedLocationSchemeError: it is of another scheme.
             MalformedDERError: the element is malformed.
         """
-        kind, value = reader.external()
-        if kind != (8, 1):
-            raise UnsupportedLocationSchemeError("unsupported location scheme")
-        inner = value.sequence()
-        value.finish()
-        location = cls(inner.text(), inner.integer())
-        inner.finish()
-        return location
+        element = reader.element(der.EXTERNAL)
+        # Few locations are named again and again: in every revocation option, grant and proof.
+        if len(element) > _REMEMBERED_BYTES_MAX:
+            return _decoded(element)
+        return _remembered(element)
+
+
+def _decoded(element: bytes) -> Location:
+    kind, value = der.Reader(element).external()
+    if kind != (8, 1):
+        raise UnsupportedLocationSchemeError("unsupported location scheme")
+    inner = value.sequence()
+    value.finish()
+    location = Location(inner.text(), inner.integer())
+    inner.finish()
+    return location
+
+
+@lru_cache(maxsize=_REMEMBERED_MAX)
+def _remembered(element: bytes) -> Location:
+    return _decoded(element)
