@@ -142,8 +142,10 @@ async def test_search_is_not_repeated_for_ever_over_revoked_grants(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proving, "REVOKED_GRANTS_MAX", 3)
-    for _ in range(4):
-        await world.revoke_grant("namespace", await world.grant("namespace", "a", "publish", "*"))
+    for name in ("one", "two", "three", "four"):
+        await world.add(name)
+        await world.grant("namespace", name, "publish", "*", indirections=1)
+        await world.revoke_grant(name, await world.grant(name, "a", "publish", "*"))
     async with world.engine() as engine:
         perspective = await world.perspective(engine, "a")
         with pytest.raises(NoProofFoundError, match="too many"):
