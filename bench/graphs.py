@@ -58,15 +58,14 @@ def _growth() -> list[Measurement]:
             edges = shape(count)
             if edges is None:
                 continue
-            times = []
-            for _ in range(ROUNDS):
-                started = time.perf_counter()
-                chains = find_chains(edges, namespace=NAMESPACE, subject=SUBJECT, statements=wanted)
-                times.append((time.perf_counter() - started) * 1e3)
+            search = partial(
+                find_chains, edges, namespace=NAMESPACE, subject=SUBJECT, statements=wanted
+            )
+            chains = search()
             found.append(
                 Measurement(
                     f"search, {name}, {len(edges)} grants",
-                    statistics.median(times),
+                    median_milliseconds(search, rounds=ROUNDS, warmup=0),
                     "ms",
                     note=f"{len(chains)} paths, {sum(map(len, chains))} links",
                 )
