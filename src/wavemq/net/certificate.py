@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
@@ -25,6 +26,7 @@ from wavemq.errors import HandshakeError
 
 COMMON_NAME: Final = "wavemq-dr"
 KEY_BITS: Final = 2048
+PUBLIC_EXPONENT: Final = 65537
 """Part of the wire contract, as is RSA (wavemq.md 3)."""
 LIFETIME: Final = timedelta(days=3650)
 """Longer than any process that makes one; peers do not look at it."""
@@ -50,7 +52,7 @@ def make_server_certificate(now: Instant) -> ServerCertificate:
     Args:
         now: the beginning of its validity, less a day for clocks that are wrong.
     """
-    key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+    key = rsa.generate_private_key(public_exponent=PUBLIC_EXPONENT, key_size=KEY_BITS)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, COMMON_NAME)])
     moment = datetime_from_instant(now).replace(microsecond=0)
     certificate = (
@@ -94,15 +96,37 @@ def client_context() -> ssl.SSLContext:
 def certificate_signature(certificate: bytes | None) -> bytes:
     """Return the signature field of a certificate (DER) that a peer showed in TLS.
 
+    The router's entity signs this field and nothing else of the certificate. TLS does not look at
+    it, so anybody could copy it into a certificate of his own, and stand between site and router.
+    Therefore the field must be the certificate's own RSA signature: then it binds the key that TLS
+    used. (That a signature fits a second key of an enemy's making is excluded by the key being
+    part of what is signed, and by the fixed exponent.)
+
     Raises:
-        HandshakeError: there is none, or it is not a certificate.
+        HandshakeError: there is none, it is not a certificate, or it is not signed by its own key.
     """
     if certificate is None:
         raise HandshakeError("the router showed no TLS certificate")
     try:
-        return x509.load_der_x509_certificate(certificate).signature
-    except ValueError as error:
+        parsed = x509.load_der_x509_certificate(certificate)
+        key = parsed.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise HandshakeError(f"the router's TLS certificate is malformed: {error}") from error
+    is_wire_contract = (
+        isinstance(key, rsa.RSAPublicKey)
+        and key.key_size >= KEY_BITS
+        and key.public_numbers().e == PUBLIC_EXPONENT
+    )
+    if not is_wire_contract:
+        raise HandshakeError(
+            f"the router's TLS certificate has no RSA key of {KEY_BITS} bits and exponent "
+            f"{PUBLIC_EXPONENT}"
+        )
+    try:
+        parsed.verify_directly_issued_by(parsed)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+        raise HandshakeError("the router's TLS certificate is not signed by its own key") from error
+    return parsed.signature
 
 
 def _bare_context(protocol: int) -> ssl.SSLContext:

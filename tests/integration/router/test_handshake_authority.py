@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -11,11 +13,15 @@ from typing import cast
 
 import grpc.aio
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
 from tests.support.object_stores import MemoryObjectStore
 from tests.support.worlds import DAY_S, NOW, World, after, forge
 from wavemq.authz.admission import Admission
-from wavemq.clock import FixedClock
+from wavemq.clock import FixedClock, datetime_from_instant
 from wavemq.errors import (
     InvalidSignatureError,
     ProofInvalidError,
@@ -23,19 +29,59 @@ from wavemq.errors import (
     WaveMQError,
 )
 from wavemq.net.addresses import Address, bound_address, listen
-from wavemq.net.certificate import ServerCertificate, make_server_certificate
+from wavemq.net.certificate import (
+    COMMON_NAME,
+    LIFETIME,
+    ServerCertificate,
+    make_server_certificate,
+)
 from wavemq.net.link import DialledLink, PeeringListener, dial_link, private_folder, remove_folder
 from wavemq.router.counts import DoorCounts
 from wavemq.router.doorway import Doorway
 from wavemq.router.driver import Driver
 from wavemq.router.uplink_door import UplinkDoor
 from wavemq.wave import signature
+from wavemq.wave.pem import encode_pem
 from wavemq.wire.handshake import RouterClaim
 
 
 @pytest.fixture(scope="module")
 def certificate() -> ServerCertificate:
     return make_server_certificate(NOW)
+
+
+@pytest.fixture(scope="module")
+def copied(certificate: ServerCertificate) -> ServerCertificate:
+    """A certificate with a key of its own and the signature field of `certificate`."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, COMMON_NAME)])
+    moment = datetime_from_instant(NOW)
+    own = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(moment)
+        .not_valid_after(moment + LIFETIME)
+        .sign(key, hashes.SHA256())
+    )
+    wire = own.public_bytes(serialization.Encoding.DER)
+    assert wire.endswith(own.signature)
+    forged = wire[: -len(own.signature)] + certificate.signature
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
+        file.write(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            + encode_pem("CERTIFICATE", forged)
+        )
+        file.flush()
+        context.load_cert_chain(file.name)
+    return ServerCertificate(context, certificate.signature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +183,16 @@ async def test_signature_over_another_certificate_is_refused(meeting: Meeting) -
     stolen = signature.sign(meeting.world["router"], make_server_certificate(NOW).signature)
     claim = RouterClaim(good.router, stolen, good.proof)
     assert isinstance(await meeting.refusal(claim), InvalidSignatureError)
+
+
+async def test_signature_field_copied_into_another_certificate_is_refused(
+    meeting: Meeting, copied: ServerCertificate
+) -> None:
+    """Who stands in between can show the router's claim, but not the router's key."""
+    assert copied.signature == meeting.certificate.signature
+    between = Meeting(meeting.world, copied)
+    refused = await between.refusal(await meeting.claim())
+    assert "not signed by its own key" in refused.reason
 
 
 async def test_signature_that_is_none_is_refused(meeting: Meeting) -> None:
