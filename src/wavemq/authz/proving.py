@@ -173,12 +173,15 @@ async def _contents(used: dict[Hash, ActiveGrant], library: Library) -> dict[Has
     Raises:
         StorageError: one was forgotten here and cannot be fetched.
     """
+    # Their number is bounded by the length and the number of the chains.
+    found = await asyncio.gather(
+        *(library.object(name, (grant.subject_location,)) for name, grant in used.items())
+    )
     contents = {}
-    for found, grant in used.items():
-        content = await library.object(found, (grant.subject_location,))
+    for name, content in zip(used, found, strict=True):
         if content is None:
-            raise StorageError(f"the attestation {found.to_text()} is no longer in storage")
-        contents[found] = content
+            raise StorageError(f"the attestation {name.to_text()} is no longer in storage")
+        contents[name] = content
     return contents
 
 
