@@ -14,8 +14,6 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from wavemq.authz.admission import (
     PERMISSION_PUBLISH,
     PERMISSION_QUERY,
@@ -23,11 +21,14 @@ from wavemq.authz.admission import (
     Admission,
 )
 from wavemq.authz.bounded import BoundedCache, CacheStatistics
-from wavemq.authz.proof_cache import HeldProof, NotFound, ProofCache
-from wavemq.authz.single_flight import SingleFlight
+from wavemq.authz.client_proofs import (
+    REVOCATION_PATIENCE_SECONDS,
+    ClientProofs,
+    is_up_to_date,
+)
 from wavemq.authz.validity import ENTITY_REVOKED, period_of_entity
 from wavemq.authz.verdict_cache import Claim
-from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
+from wavemq.clock import Instant
 from wavemq.errors import (
     InvalidParameterError,
     MessageDecryptError,
@@ -45,33 +46,21 @@ from wavemq.messages.message import (
 )
 from wavemq.messages.verified import Verified
 from wavemq.wave import signature as message_signature
-from wavemq.wave.hashes import WAVEMQ_PERMISSION_SET
 from wavemq.wave.keyring import EntitySecret
-from wavemq.wave.policy import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wavemq.authz.engine import Engine
     from wavemq.authz.perspective import Perspective
-    from wavemq.authz.verdicts import BuiltProof
     from wavemq.messages.topic import Topic, TopicFilter
     from wavemq.wave.entity import Entity
     from wavemq.wave.hashes import Hash
     from wavemq.wave.location import Location
 
-_log = structlog.get_logger(__name__)
 
 SECRETS_REMEMBERED_MAX: Final = 1024
 """Opened secrets in memory, found again by the bytes and the passphrase."""
-SYNC_PATIENCE_SECONDS: Final = 0.55
-"""How long a publish waits for a synchronization; it must be answered within 1 s (11a)."""
-REVOCATION_PATIENCE_SECONDS: Final = 0.15
-"""How long building a proof then waits for revocation lookups."""
-SYNC_RETRY_SECONDS: Final = 5.0
-"""How long after a synchronization that storage did not answer the next is tried."""
-SYNC_AGE_SECONDS_MAX: Final = 60.0
-"""Age at which a synchronization is repeated before "no proof" is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +98,19 @@ class Publishing:
         self._admission = admission
         self._origin_router = origin_router
         self._secrets: BoundedCache[bytes, EntitySecret] = BoundedCache(SECRETS_REMEMBERED_MAX)
-        self._proofs = ProofCache()
-        self._building: SingleFlight[Claim, BuiltProof] = SingleFlight()
-        self._proofs_built = 0
-        self._proofs_missing = 0
+        self._proofs = ClientProofs(engine, admission)
         self._messages_opened = 0
         self._messages_unreadable = 0
 
     async def aclose(self) -> None:
         """Cancel proofs being built."""
-        await self._building.aclose()
+        await self._proofs.aclose()
 
     def statistics(self) -> PublishingStatistics:
         """Return the counts."""
         return PublishingStatistics(
-            proofs_built=self._proofs_built,
-            proofs_missing=self._proofs_missing,
+            proofs_built=self._proofs.built,
+            proofs_missing=self._proofs.missing,
             messages_opened=self._messages_opened,
             messages_unreadable=self._messages_unreadable,
             secrets=self._secrets.statistics(),
@@ -211,7 +197,7 @@ class Publishing:
                 resolved.
         """
         claim = Claim(namespace, perspective.hash, PERMISSION_PUBLISH, topic.text)
-        proof, until = await self._prove(perspective, claim, custom_proof, now)
+        proof, until = await self._proofs.prove(perspective, claim, custom_proof, now)
         if encryption_partition:
             payload = await self._encrypt(
                 perspective, namespace, encryption_partition, payload, now
@@ -254,7 +240,7 @@ class Publishing:
             UnavailableError: the client's own proof could not be checked.
         """
         claim = Claim(namespace, perspective.hash, PERMISSION_SUBSCRIBE, topic_filter.text)
-        proof, until = await self._prove(perspective, claim, custom_proof, now)
+        proof, until = await self._proofs.prove(perspective, claim, custom_proof, now)
         unsigned = SubscriptionRequest(
             source=perspective.hash,
             source_location=perspective.location,
@@ -291,7 +277,7 @@ class Publishing:
             request.namespace, request.source, PERMISSION_SUBSCRIBE, request.topic_filter.text
         )
         try:
-            proof, until = await self._prove(perspective, claim, b"", now)
+            proof, until = await self._proofs.prove(perspective, claim, b"", now)
         except (NoProofFoundError, UnavailableError):
             return None
         asked = request.absolute_expiry
@@ -315,7 +301,7 @@ class Publishing:
             UnavailableError: the client's own proof could not be checked.
         """
         claim = Claim(namespace, perspective.hash, PERMISSION_QUERY, topic_filter.text)
-        proof, until = await self._prove(perspective, claim, custom_proof, now)
+        proof, until = await self._proofs.prove(perspective, claim, custom_proof, now)
         unsigned = QueryRequest(
             source=perspective.hash,
             namespace=namespace,
@@ -356,12 +342,9 @@ class Publishing:
             try:
                 contents = await self._decrypt(perspective, message)
             except MessageDecryptError:
-                synchronized = perspective.state.synchronized
-                if now is None or (
-                    synchronized is not None and _is_recent(synchronized, now, SYNC_AGE_SECONDS_MAX)
-                ):
+                if now is None or is_up_to_date(perspective, now):
                     raise
-                await self._synchronize(perspective, now)
+                await self._proofs.synchronize(perspective, now)
                 contents = await self._decrypt(perspective, message)
         except MessageDecryptError:
             self._messages_unreadable += 1
@@ -406,99 +389,6 @@ class Publishing:
             PayloadObject(one.schema, content)
             for one, content in zip(payload, contents, strict=True)
         )
-
-    # --- proofs -----------------------------------------------------------------------------
-
-    async def _prove(
-        self, perspective: Perspective, claim: Claim, custom_proof: bytes, now: Instant
-    ) -> tuple[bytes, Instant]:
-        """Return a proof of the claim and until when it holds."""
-        if custom_proof:
-            return custom_proof, await self._admission.check_claim(claim, custom_proof, now)
-        found = self._proofs.get(claim, now=now)
-        if isinstance(found, NotFound):
-            raise NoProofFoundError(found.reason)
-        if found is not None and await self._is_unrevoked(found, now):
-            return found.proof.der, found.proof.expiry
-        built = await self._building.run(claim, lambda: self._build(perspective, claim, now))
-        return built.der, built.expiry
-
-    async def _is_unrevoked(self, held: HeldProof, now: Instant) -> bool:
-        """Whether nothing in a proof is known to be revoked; asks unless that is known freshly."""
-        revocations = self._engine.revocations
-        if not held.is_fresh(now, revocations.epoch):
-            held.take(
-                await revocations.check_patiently(
-                    held.proof.revocations, now=now, patience_s=REVOCATION_PATIENCE_SECONDS
-                )
-            )
-        return not held.is_revoked
-
-    async def _build(self, perspective: Perspective, claim: Claim, now: Instant) -> BuiltProof:
-        """Look for a proof: in what is known, after making sure that it is known well enough."""
-        state = perspective.state
-        if state.synchronized is None:
-            await self._synchronize(perspective, now)
-        try:
-            built = await self._search(perspective, claim, now)
-        except NoProofFoundError as error:
-            if state.synchronized is not None and not _is_recent(
-                state.synchronized, now, SYNC_AGE_SECONDS_MAX
-            ):
-                await self._synchronize(perspective, now)
-                try:
-                    built = await self._search(perspective, claim, now)
-                except NoProofFoundError as again:
-                    raise self._not_found(perspective, claim, again, now) from again
-            else:
-                raise self._not_found(perspective, claim, error, now) from error
-        self._proofs_built += 1
-        self._proofs.put(claim, built, now=now)
-        return built
-
-    async def _search(self, perspective: Perspective, claim: Claim, now: Instant) -> BuiltProof:
-        statement = Statement(WAVEMQ_PERMISSION_SET, (claim.permission,), claim.resource)
-        return await self._engine.prove(
-            perspective,
-            namespace=claim.namespace,
-            statements=(statement,),
-            now=now,
-            patience_s=REVOCATION_PATIENCE_SECONDS,
-        )
-
-    def _not_found(
-        self, perspective: Perspective, claim: Claim, error: NoProofFoundError, now: Instant
-    ) -> NoProofFoundError:
-        """Return the error to raise; remember it only if everything was known."""
-        self._proofs_missing += 1
-        synchronized = perspective.state.synchronized
-        if synchronized is not None and _is_recent(synchronized, now, SYNC_AGE_SECONDS_MAX):
-            self._proofs.put(claim, NotFound(error.reason), now=now)
-            return error
-        return NoProofFoundError(f"{error.reason}; object storage did not answer, so try again")
-
-    async def _synchronize(self, perspective: Perspective, now: Instant) -> None:
-        """Bring the graph up to date if storage lets us, without waiting for long."""
-        state = perspective.state
-        is_running = self._engine.is_synchronizing(perspective)
-        if (
-            not is_running
-            and state.attempted is not None
-            and _is_recent(state.attempted, now, SYNC_RETRY_SECONDS)
-        ):
-            return
-        try:
-            async with asyncio.timeout(SYNC_PATIENCE_SECONDS):
-                await self._engine.resync(perspective, now=now)
-        except TimeoutError:
-            _log.warning("synchronization_slow", perspective=perspective.hash.to_text())
-        except UnavailableError as error:
-            _log.warning("synchronization_failed", reason=error.reason)
-
-
-def _is_recent(instant: Instant, now: Instant, seconds: float) -> bool:
-    """Whether `instant` is at most `seconds` before `now` (or after it: the clock was set back)."""
-    return now - instant <= seconds * NANOSECONDS_PER_SECOND
 
 
 def _secret_name(secret: bytes, passphrase: bytes) -> bytes:

@@ -10,10 +10,11 @@ import pytest
 
 from tests.support.worlds import DAY_S, NOW, World, after
 from wavemq.authz.admission import Admission
+from wavemq.authz.client_proofs import SYNC_AGE_SECONDS_MAX, SYNC_RETRY_SECONDS
 from wavemq.authz.engine import Engine
 from wavemq.authz.perspective import Perspective
 from wavemq.authz.proof_cache import FOUND_SECONDS_MAX, NOT_FOUND_SECONDS_MAX
-from wavemq.authz.publishing import SYNC_AGE_SECONDS_MAX, SYNC_RETRY_SECONDS, Publishing
+from wavemq.authz.publishing import Publishing
 from wavemq.clock import Instant
 from wavemq.errors import (
     InvalidE2EEGrantError,
