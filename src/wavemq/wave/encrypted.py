@@ -166,7 +166,8 @@ def encrypt_message(
             raise InvalidParameterError("valid range cannot exceed roughly 3 years")
         start = e2ee_prefix(resource, is_message=True)
         partition = wr1_partition(start, not_before, not_after)
-        keys.append(_namespace_key(namespace, namespace_location, partition, content_key))
+        sealed = seal_for_namespace(namespace, namespace_location, partition, content_key)
+        keys.append(der.external(_WR1, sealed))
     if not keys:
         raise InvalidParameterError("the message has no recipient: nobody could read it")
     value = der.sequence(
@@ -175,22 +176,29 @@ def encrypt_message(
     return der.external(MESSAGE_KIND, value)
 
 
-def _namespace_key(
+def seal_for_namespace(
     namespace: Entity, location: Location, partition: Partition, content_key: bytes
 ) -> bytes:
+    """Return the SEQUENCE by which a namespace's readers get a content key (wave.md 10.1, 11.1).
+
+    Args:
+        namespace: whose systems are used.
+        location: where its entity is stored.
+        partition: twenty slots; a reader needs a key that matches them.
+        content_key: 28 bytes.
+    """
     envelope_key = secrets.token_bytes(SEALED_KEY_BYTES)
     envelope = der.sequence(
         der.sequence(*(der.octets(slot) for slot in partition)),
         der.octets(wkdibe.encrypt(namespace.oaque_params, partition, content_key)),
     )
     identity = namespace.hash.to_text().encode()
-    value = der.sequence(
+    return der.sequence(
         der.octets(seal(envelope_key, envelope)),
         der.octets(lqibe.encrypt(namespace.ibe_params, identity, envelope_key)),
         namespace.hash.to_der(),
         location.to_der(),
     )
-    return der.external(_WR1, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +233,11 @@ def decrypt_message(
     """
     message = EncryptedMessage.from_bytes(data)
     for key in message.keys:
-        content_key = (
-            _open_direct(key, reader)
-            if isinstance(key, bytes)
-            else _open_for_namespace(key, reader, held)
-        )
+        content_key: bytes | None = None
+        if isinstance(key, bytes):
+            content_key = _open_direct(key, reader)
+        elif (found := namespace_content_key(key, reader, held)) is not None:
+            _, content_key = found
         if content_key is None:
             continue
         if len(content_key) != SEALED_KEY_BYTES or len(message.contents) < TAG_BYTES:
@@ -248,9 +256,19 @@ def _open_direct(key: bytes, reader: EntitySecret) -> bytes | None:
         return None
 
 
-def _open_for_namespace(
+def namespace_content_key(
     key: NamespaceKey, reader: EntitySecret, held: Callable[[Hash], ReaderKeys | None]
-) -> bytes | None:
+) -> tuple[Partition, bytes] | None:
+    """Return the partition of a namespace's key and the content key, or None without a way to it.
+
+    Args:
+        key: as it stands in a message or a name declaration.
+        reader: whose master keys are used, where it is the namespace itself.
+        held: returns what the reader holds of a namespace, or None.
+
+    Raises:
+        MalformedObjectError: a key opened the envelope, but what is in it is unsound.
+    """
     identity = key.namespace.to_text().encode()
     keys: ReaderKeys | None
     if key.namespace == reader.entity.hash:
@@ -268,12 +286,13 @@ def _open_for_namespace(
     partition, sealed = _read_envelope(key.envelope, envelope_key)
     params = keys.namespace.oaque_params
     if key.namespace == reader.entity.hash:
-        return _attempt(wkdibe.decrypt, reader.oaque_master, params, partition, sealed)
-    fitting = (one for one in keys.content_keys(partition) if matches(one.pattern, partition))
-    return _first(
-        _attempt(content_key.open, params, partition, sealed)
-        for content_key in islice(fitting, ATTEMPTS_MAX)
-    )
+        content_key = _attempt(wkdibe.decrypt, reader.oaque_master, params, partition, sealed)
+    else:
+        fitting = (one for one in keys.content_keys(partition) if matches(one.pattern, partition))
+        content_key = _first(
+            _attempt(one.open, params, partition, sealed) for one in islice(fitting, ATTEMPTS_MAX)
+        )
+    return None if content_key is None else (partition, content_key)
 
 
 def _first(found: Iterable[bytes | None]) -> bytes | None:

@@ -1,21 +1,55 @@
 """Name declarations: an attester's word that a name stands for an entity (wave.md 11).
 
 Owns the format, creation, and the ways to read one with given keys. Refuses to know which keys a
-perspective holds and how names are resolved.
+perspective holds and how names are resolved. A declaration that decodes has canonical bytes;
+whether the attester signed it is checked with `check_name_signature`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
 
-if TYPE_CHECKING:
-    from wavemq.wave.hashes import Hash
-    from wavemq.wave.location import Location
-    from wavemq.wave.revocation import RevocationOption
-    from wavemq.wave.validity import Validity
+from wavemq.crypto.hashing import keccak256
+from wavemq.crypto.signing import verify
+from wavemq.crypto.symmetric import SEALED_KEY_BYTES, open_sealed, seal
+from wavemq.errors import (
+    InvalidParameterError,
+    InvalidSignatureError,
+    MalformedDERError,
+    MalformedObjectError,
+    MessageDecryptError,
+    UnexpectedObjectError,
+)
+from wavemq.limits import OBJECT_BYTES_MAX
+from wavemq.wave import der
+from wavemq.wave.encrypted import (
+    NamespaceKey,
+    ReaderKeys,
+    namespace_content_key,
+    seal_for_namespace,
+)
+from wavemq.wave.entity import Entity
+from wavemq.wave.hashes import Hash
+from wavemq.wave.keyring import EntitySecret
+from wavemq.wave.location import Location
+from wavemq.wave.partition import PREFIX_SLOTS, THREE_YEARS_NS, Partition, wr1_partition
+from wavemq.wave.pem import decode_pem_or_der
+from wavemq.wave.revocation import RevocationOption, option_of_blob, read_options
+from wavemq.wave.validity import Validity
 
 NAME_DECLARATION_KIND: Final = (2, 6)
+PRIVATE_PARTITION: Final = (b"privatenamedeclarations",)
+"""Where an attester declares names that only it can read, in its own namespace (wave.md 11.2)."""
+_WR1: Final = (17, 1)
+_PLAIN: Final = (17, 2)
+_NAME: Final = re.compile(r"[a-z0-9_-]{1,63}")
+NAME_PARTS_MAX: Final = 32
+"""Parts of one full name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +68,308 @@ class NameBody:
     subject_location: Location
     validity: Validity
 
+    def to_der(self) -> bytes:
+        """Return the plaintext of the body, without extensions."""
+        return der.sequence(
+            der.text(self.name),
+            self.subject.to_der(),
+            self.subject_location.to_der(),
+            self.validity.to_der(),
+            der.sequence(),
+        )
 
-@dataclass(frozen=True, slots=True)
+    @classmethod
+    def from_bytes(cls, plaintext: bytes) -> NameBody:
+        """Decode the plaintext.
+
+        Raises:
+            MalformedDERError: it is no canonical body.
+            MalformedObjectError: the name breaks the rule of names.
+        """
+        reader = der.Reader(plaintext)
+        inner = reader.sequence()
+        reader.finish()
+        name = inner.text()
+        subject, location = Hash.read(inner), Location.read(inner)
+        validity = Validity.read(inner)
+        inner.element(der.SEQUENCE)  # extensions: never interpreted
+        inner.finish()
+        if not is_name(name):
+            raise MalformedObjectError("a declared name has characters that no name may have")
+        return cls(name, subject, location, validity)
+
+
+@dataclass(frozen=True)
 class NameDeclaration:
-    """The public part of a declaration.
+    """A decoded declaration; nothing about it has been verified yet.
 
     Attributes:
         wire: the wire object.
-        hash: of the wire object.
         attester: whose word it is.
         attester_location: where the attester is stored.
         revocations: how it could be revoked.
-        namespace: whose keys open it; None: anybody may read it.
-        namespace_location: where the namespace is stored; None with `namespace`.
+        content: the body, as it is or sealed.
+        keys: for the readers of a sealed body, one for each namespace; empty for a public one.
+        tbs: the bytes under the signature.
+        signature: by the attester, over `tbs`.
     """
 
     wire: bytes
-    hash: Hash
     attester: Hash
     attester_location: Location
     revocations: tuple[RevocationOption, ...]
-    namespace: Hash | None
-    namespace_location: Location | None
+    content: bytes = field(repr=False)
+    keys: tuple[NamespaceKey, ...]
+    tbs: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> NameDeclaration:
+        """Decode a wire object, DER or PEM.
+
+        Raises:
+            MalformedDERError: it is no canonical DER.
+            UnexpectedObjectError: it is another object.
+            MalformedObjectError: it has no key, or keys of several kinds.
+            UnsupportedHashSchemeError, UnsupportedLocationSchemeError: as named.
+        """
+        wire = decode_pem_or_der(data)
+        if len(wire) > OBJECT_BYTES_MAX:
+            raise MalformedDERError(f"a name declaration has at most {OBJECT_BYTES_MAX} bytes")
+        outer = der.Reader(wire)
+        kind, value = outer.external()
+        outer.finish()
+        if kind != NAME_DECLARATION_KIND:
+            raise UnexpectedObjectError("DER is not a name declaration")
+        inner = value.sequence()
+        value.finish()
+        tbs_bytes, signature = inner.element(der.SEQUENCE), inner.octets()
+        inner.finish()
+        tbs = der.Reader(tbs_bytes).sequence()
+        attester, location = Hash.read(tbs), Location.read(tbs)
+        revocations = read_options(tbs)
+        tbs.element(der.SEQUENCE)  # extensions: never interpreted
+        content = tbs.octets()
+        keys = _read_keys(tbs)
+        tbs.finish()
+        return cls(
+            bytes(wire), attester, location, revocations, content, keys, tbs_bytes, signature
+        )
+
+    @cached_property
+    def hash(self) -> Hash:
+        """The declaration's name among objects."""
+        return Hash.of(self.wire)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether anybody may read it."""
+        return not self.keys
+
+    @property
+    def namespace(self) -> Hash | None:
+        """Whose keys open it; None: anybody may read it."""
+        return self.keys[0].namespace if self.keys else None
+
+    @property
+    def namespace_location(self) -> Location | None:
+        """Where the namespace is stored; None with `namespace`."""
+        return self.keys[0].location if self.keys else None
+
+    def __repr__(self) -> str:
+        return f"NameDeclaration({self.hash.to_text()!r})"
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` may be one part of a name (wave.md 11.2)."""
+    return _NAME.fullmatch(text) is not None
+
+
+def split_full_name(full: str) -> tuple[str, ...]:
+    """Return the parts of a full name, the one that is looked up first at the front.
+
+    Raises:
+        InvalidParameterError: it is no name.
+    """
+    parts = full.split(".")
+    if len(parts) > NAME_PARTS_MAX or not all(is_name(part) for part in parts):
+        raise InvalidParameterError("invalid WAVE name")
+    return tuple(reversed(parts))
+
+
+def _read_keys(tbs: der.Reader) -> tuple[NamespaceKey, ...]:
+    """Return the keys of a sealed body, none for a plain one."""
+    listed = tbs.sequence()
+    kind, value = listed.external()
+    fields = value.sequence()
+    value.finish()
+    if kind == _PLAIN:
+        fields.finish()
+        listed.finish()
+        return ()
+    if kind != _WR1:
+        raise MalformedObjectError("a name declaration has a key of unknown kind")
+    key = NamespaceKey(fields.octets(), fields.octets(), Hash.read(fields), Location.read(fields))
+    fields.finish()
+    listed.finish()
+    return (key,)
+
+
+def _tbs(
+    attester: EntitySecret,
+    location: Location,
+    options: Sequence[RevocationOption],
+    content: bytes,
+    key: bytes,
+) -> bytes:
+    return der.sequence(
+        attester.entity.hash.to_der(),
+        location.to_der(),
+        der.sequence(*(option.to_der() for option in options)),
+        der.sequence(),
+        der.octets(content),
+        der.sequence(key),
+    )
+
+
+def create_name_declaration(
+    attester: EntitySecret,
+    attester_location: Location,
+    body: NameBody,
+    *,
+    namespace: Entity | None = None,
+    namespace_location: Location | None = None,
+    partition: Sequence[bytes] = (),
+) -> NameDeclaration:
+    """Return a fresh declaration.
+
+    Args:
+        attester: whose word it is.
+        attester_location: where its entity is stored.
+        body: name, subject, period.
+        namespace: whose keys open it; public if None.
+        namespace_location: where the namespace is stored; goes together with `namespace`.
+        partition: slots 0 to 11 of the key, as they are; goes together with `namespace`.
+
+    Raises:
+        InvalidParameterError: name, period or partition break a rule (wave.md 11.2).
+    """
+    if not is_name(body.name):
+        raise InvalidParameterError("invalid name: use 1 to 63 characters of a-z, 0-9, _ and -")
+    start, end = body.validity.not_before, body.validity.not_after
+    if end < start or end - start > THREE_YEARS_NS:
+        raise InvalidParameterError("valid range cannot exceed roughly 3 years")
+    if len(partition) > PREFIX_SLOTS:
+        raise InvalidParameterError(
+            f"the partition of a name has at most {PREFIX_SLOTS} components, not {len(partition)}"
+        )
+    plaintext = body.to_der()
+    if namespace is None:
+        if partition or namespace_location is not None:
+            raise InvalidParameterError("namespace, its location and partition go together")
+        content, key = plaintext, der.external(_PLAIN, der.sequence())
+    else:
+        if namespace_location is None or not partition:
+            raise InvalidParameterError("namespace, its location and partition go together")
+        content_key = secrets.token_bytes(SEALED_KEY_BYTES)
+        prefix = (*partition, *(b"",) * (PREFIX_SLOTS - len(partition)))
+        slots = wr1_partition(prefix, start, end)
+        sealed = seal_for_namespace(namespace, namespace_location, slots, content_key)
+        content, key = seal(content_key, plaintext), der.external(_WR1, sealed)
+    unrevocable = _tbs(attester, attester_location, (), content, key)
+    blob = name_revocation_blob(attester.secret64, unrevocable)
+    # The option names the subject's place, where checkers look (wave.md 5).
+    option = option_of_blob(blob, body.subject_location)
+    tbs = _tbs(attester, attester_location, (option,), content, key)
+    signature = attester.signing_key.sign(tbs)
+    wire = der.external(NAME_DECLARATION_KIND, der.sequence(tbs, der.octets(signature)))
+    return NameDeclaration.from_bytes(wire)
+
+
+def name_revocation_blob(attester_secret64: bytes, unrevocable_tbs: bytes) -> bytes:
+    """Return the 32 bytes whose publication revokes a declaration (wave.md 5).
+
+    Args:
+        attester_secret64: of the attester's primary key.
+        unrevocable_tbs: the signed part with an empty list of revocations; see `unrevocable`.
+    """
+    return keccak256(b"revocation" + attester_secret64 + unrevocable_tbs)
+
+
+def unrevocable(declaration: NameDeclaration) -> bytes:
+    """Return the signed part of a declaration with an empty list of revocations."""
+    reader = der.Reader(declaration.tbs).sequence()
+    elements = []
+    while not reader.is_at_end:
+        elements.append(reader.element())
+    elements[2] = der.sequence()
+    return der.sequence(*elements)
+
+
+def check_name_signature(declaration: NameDeclaration, attester: Entity) -> None:
+    """Check that the attester signed the declaration.
+
+    Raises:
+        InvalidSignatureError: it did not, or may not.
+    """
+    if declaration.attester != attester.hash:
+        raise InvalidSignatureError("the declaration names another attester")
+    if not attester.may_attest:
+        raise InvalidSignatureError("the attester's key may not sign name declarations")
+    verify(attester.verifying_key, declaration.signature, declaration.tbs)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedName:
+    """A declaration that could be read.
+
+    Attributes:
+        body: what it says.
+        partition: the twenty slots of its key; None for a public one.
+        content_key: opens the body, 28 bytes; empty for a public one.
+    """
+
+    body: NameBody
+    partition: Partition | None
+    content_key: bytes = field(repr=False)
+
+
+def open_name(
+    declaration: NameDeclaration,
+    reader: EntitySecret,
+    held: Callable[[Hash], ReaderKeys | None],
+) -> OpenedName | None:
+    """Return what a declaration says, or None where no key opens it.
+
+    Args:
+        declaration: its signature may be unchecked.
+        reader: whose master keys are tried, where it is the namespace.
+        held: returns what the reader holds of a namespace, or None.
+
+    Raises:
+        ObjectError: what the keys lead to is unsound.
+    """
+    if declaration.is_public:
+        return OpenedName(NameBody.from_bytes(declaration.content), None, b"")
+    found = namespace_content_key(declaration.keys[0], reader, held)
+    if found is None:
+        return None
+    partition, content_key = found
+    return open_name_with_key(declaration, content_key, partition)
+
+
+def open_name_with_key(
+    declaration: NameDeclaration, content_key: bytes, partition: Partition | None = None
+) -> OpenedName:
+    """Return what a declaration says, with the key that opened it before.
+
+    Raises:
+        ObjectError: the key is wrong, or what it opens is unsound.
+    """
+    if declaration.is_public:
+        return OpenedName(NameBody.from_bytes(declaration.content), None, b"")
+    try:
+        plaintext = open_sealed(content_key, declaration.content)
+    except MessageDecryptError as error:
+        raise MalformedObjectError("ciphertext is not correctly constructed") from error
+    return OpenedName(NameBody.from_bytes(plaintext), partition, content_key)
