@@ -47,6 +47,8 @@ PRIVATE_PARTITION: Final = (b"privatenamedeclarations",)
 """Where an attester declares names that only it can read, in its own namespace (wave.md 11.2)."""
 _WR1: Final = (17, 1)
 _PLAIN: Final = (17, 2)
+_REVOCATIONS: Final = 2
+"""The place of the revocations in the signed part."""
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,63}")
 NAME_PARTS_MAX: Final = 32
 """Parts of one full name."""
@@ -277,7 +279,7 @@ def create_name_declaration(
         sealed = seal_for_namespace(namespace, namespace_location, slots, content_key)
         content, key = seal(content_key, plaintext), der.external(_WR1, sealed)
     unrevocable = _tbs(attester, attester_location, (), content, key)
-    blob = name_revocation_blob(attester.secret64, unrevocable)
+    blob = _revocation_blob(attester.secret64, unrevocable)
     # The option names the subject's place, where checkers look (wave.md 5).
     option = option_of_blob(blob, body.subject_location)
     tbs = _tbs(attester, attester_location, (option,), content, key)
@@ -286,24 +288,25 @@ def create_name_declaration(
     return NameDeclaration.from_bytes(wire)
 
 
-def name_revocation_blob(attester_secret64: bytes, unrevocable_tbs: bytes) -> bytes:
+def name_revocation_blob(attester_secret64: bytes, declaration: NameDeclaration) -> bytes:
     """Return the 32 bytes whose publication revokes a declaration (wave.md 5).
+
+    They come from its signed part as it was before the revocation was put into it.
 
     Args:
         attester_secret64: of the attester's primary key.
-        unrevocable_tbs: the signed part with an empty list of revocations; see `unrevocable`.
+        declaration: which one.
     """
-    return keccak256(b"revocation" + attester_secret64 + unrevocable_tbs)
-
-
-def unrevocable(declaration: NameDeclaration) -> bytes:
-    """Return the signed part of a declaration with an empty list of revocations."""
     reader = der.Reader(declaration.tbs).sequence()
     elements = []
     while not reader.is_at_end:
         elements.append(reader.element())
-    elements[2] = der.sequence()
-    return der.sequence(*elements)
+    elements[_REVOCATIONS] = der.sequence()
+    return _revocation_blob(attester_secret64, der.sequence(*elements))
+
+
+def _revocation_blob(attester_secret64: bytes, unrevocable: bytes) -> bytes:
+    return keccak256(b"revocation" + attester_secret64 + unrevocable)
 
 
 def check_name_signature(declaration: NameDeclaration, attester: Entity) -> None:
