@@ -22,6 +22,7 @@ from wavemq.errors import (
 )
 from wavemq.wave.attestation import Attestation
 from wavemq.wave.hashes import Hash
+from wavemq.wave.name import NameDeclaration, name_revocation_blob
 from wavemq.wave.revocation import attestation_revocation_blob, exercised_by
 
 if TYPE_CHECKING:
@@ -101,8 +102,18 @@ class Revoking:
             LookupFailureError: no configured storage has it.
             InvalidParameterError: it was made by somebody else, or has no option.
             StorageError: storage did not answer.
+            UnsupportedLocationSchemeError: no storage here serves the place of the revocation.
+            ObjectError: the object with that hash is no sound name declaration.
         """
-        raise InternalError("not here yet")
+        found = NameDeclaration.from_bytes(await self._required(declaration, "name declaration"))
+        blob = name_revocation_blob(perspective.secret.secret64, found)
+        options = _options(
+            found.revocations,
+            blob,
+            "the name declaration has no revocation option",
+            "name declaration was not created by the given entity",
+        )
+        await self._exercise(options, blob, also=(found.attester_location,))
 
     async def _required(self, object_hash: Hash, what: str) -> bytes:
         """Return an object from here or from any configured storage.

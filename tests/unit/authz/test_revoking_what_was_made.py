@@ -16,6 +16,7 @@ from wavemq.authz.admission import Admission
 from wavemq.authz.engine import Engine, EngineConfig
 from wavemq.authz.perspective import Perspective
 from wavemq.authz.publishing import Publishing
+from wavemq.authz.revocation import Standing
 from wavemq.authz.verdicts import ValidityState
 from wavemq.errors import (
     InvalidParameterError,
@@ -32,12 +33,19 @@ from wavemq.wave.attestation_create import CreatedAttestation, create_attestatio
 from wavemq.wave.hashes import Hash
 from wavemq.wave.keyring import EntitySecret
 from wavemq.wave.location import Location
+from wavemq.wave.name import (
+    NameBody,
+    NameDeclaration,
+    create_name_declaration,
+    name_revocation_blob,
+)
 from wavemq.wave.policy import RTreePolicy
 from wavemq.wave.revocation import (
     RevocationOption,
     attestation_revocation_blob,
     entity_revocation_blob,
 )
+from wavemq.wave.validity import Validity as Period
 
 HOME = Location("http://127.0.0.1:8080/v1")
 AWAY = Location("http://127.0.0.1:8081/v1")
@@ -245,6 +253,88 @@ async def test_revoking_twice_is_revoking(site: Site) -> None:
     namespace = await site.perspective("namespace")
     for _ in range(2):
         await site.engine.revoking.revoke_attestation(namespace, created.attestation.hash)
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+async def declared(
+    site: Site, attester: str, *, attester_at: Location, subject_at: Location, stored_at: Location
+) -> NameDeclaration:
+    """Declare alice's name, and store the declaration."""
+    body = NameBody("printer", site.world.hash("alice"), subject_at, Period(NOW, after(3600)))
+    declaration = create_name_declaration(site.world[attester], attester_at, body)
+    await site.store.put(stored_at, declaration.wire)
+    return declaration
+
+
+def blob_of_name(site: Site, attester: str, declaration: NameDeclaration) -> bytes:
+    return name_revocation_blob(site.world[attester].secret64, declaration)
+
+
+async def test_revocation_of_a_name_is_published_where_it_is_looked_for(site: Site) -> None:
+    """Defect 12 of the original: published at the attester's place, looked for at the subject's."""
+    made = await declared(site, "bob", attester_at=HOME, subject_at=AWAY, stored_at=HOME)
+    (option,) = made.revocations
+    assert option.location == AWAY
+    before = await site.engine.revocations.check([option], now=NOW)
+    assert before.standing is Standing.UNREVOKED
+    await site.engine.revoking.revoke_name(await site.perspective("bob"), made.hash)
+    blob = blob_of_name(site, "bob", made)
+    assert option.hash == Hash.of(blob)
+    assert stored(site, AWAY, blob)
+    assert stored(site, HOME, blob), "as the original would"
+    async with Engine(site.store, None, site.engine.config) as stranger:
+        found = await stranger.revocations.check([option], now=NOW)
+    assert found.standing is Standing.REVOKED
+    here = await site.engine.revocations.check([option], now=after(1))
+    assert here.standing is Standing.REVOKED
+
+
+async def test_attesters_place_need_not_take_the_revocation_of_a_name(site: Site) -> None:
+    for place in (HOME, UNSERVED):
+        made = await declared(site, "bob", attester_at=place, subject_at=AWAY, stored_at=AWAY)
+        bob = await site.perspective("bob")
+        site.store.away_locations = {HOME}
+        await site.engine.revoking.revoke_name(bob, made.hash)
+        assert stored(site, AWAY, blob_of_name(site, "bob", made))
+        site.store.away_locations.clear()
+
+
+async def test_place_where_a_revocation_is_looked_for_must_take_it(site: Site) -> None:
+    made = await declared(site, "bob", attester_at=HOME, subject_at=AWAY, stored_at=HOME)
+    bob = await site.perspective("bob")
+    site.store.away_locations.add(AWAY)
+    with pytest.raises(StorageError, match=AWAY.url):
+        await site.engine.revoking.revoke_name(bob, made.hash)
+    assert not site.engine.revocations.known_revoked(made.revocations)
+
+
+async def test_only_the_attester_can_revoke_a_name(site: Site) -> None:
+    made = await declared(site, "bob", attester_at=HOME, subject_at=HOME, stored_at=HOME)
+    for name in ("alice", "namespace"):
+        with pytest.raises(InvalidParameterError, match="not created by the given entity"):
+            await site.engine.revoking.revoke_name(await site.perspective(name), made.hash)
+    assert not stored(site, HOME, blob_of_name(site, "alice", made))
+
+
+async def test_name_is_searched_beyond_the_first_place_without_it(site: Site) -> None:
+    """Defect 17 of the original."""
+    made = await declared(site, "bob", attester_at=HOME, subject_at=HOME, stored_at=AWAY)
+    await site.engine.revoking.revoke_name(await site.perspective("bob"), made.hash)
+    assert stored(site, HOME, blob_of_name(site, "bob", made))
+
+
+async def test_kinds_are_not_mixed_up(site: Site) -> None:
+    made = await declared(site, "bob", attester_at=HOME, subject_at=HOME, stored_at=HOME)
+    granted = await site.world.grant("bob", "alice", "publish", "*", namespace="bob")
+    bob = await site.perspective("bob")
+    with pytest.raises(ObjectError):
+        await site.engine.revoking.revoke_attestation(bob, made.hash)
+    with pytest.raises(ObjectError):
+        await site.engine.revoking.revoke_name(bob, granted.attestation.hash)
+    with pytest.raises(LookupFailureError):
+        await site.engine.revoking.revoke_name(bob, Hash.of(b"nothing"))
 
 
 # --- what this process then knows -----------------------------------------------------------------
