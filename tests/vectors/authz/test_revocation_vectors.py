@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import Any
 
 import pytest
@@ -21,9 +22,12 @@ from wavemq.authz.engine import Engine, EngineConfig
 from wavemq.authz.verdicts import ValidityState
 from wavemq.errors import InvalidParameterError
 from wavemq.wave.attestation import Attestation
+from wavemq.wave.keyring import EntitySecret
+from wavemq.wave.name import NameDeclaration
 
 AFTER = "storage_after_revocations"
 REVOCATIONS: list[dict[str, Any]] = vectors("wave")["revocations"]
+OBJECTS = vectors("objects")
 LOCATION = location_of("wave")
 
 
@@ -94,3 +98,36 @@ async def test_nobody_else_could_have_made_them() -> None:
         for name in others:
             with pytest.raises(InvalidParameterError, match="not created by the given entity"):
                 await revoke(engine, vector, name)
+
+
+@pytest.mark.parametrize("kind", sorted(OBJECTS["name_declarations"]))
+async def test_names_are_revoked_with_the_blob_of_the_original(kind: str) -> None:
+    known = OBJECTS["name_declarations"][kind]
+    declaration = NameDeclaration.from_bytes(b64decode(known["der"]))
+    secret = EntitySecret.from_bytes(b64decode(OBJECTS["entities"][known["attester"]]["secret"]))
+    (option,) = declaration.revocations
+    assert option.location is not None
+    store = MemoryObjectStore(option.location)
+    await store.put(option.location, declaration.wire)
+    config = EngineConfig(option.location)
+    async with Engine(store, None, config) as engine:
+        perspective = await engine.perspective(secret)
+        await engine.revoking.revoke_name(perspective, declaration.hash)
+    assert option.hash is not None
+    assert store.objects[option.location][option.hash] == b64decode(known["revocation_blob"])
+
+
+@pytest.mark.parametrize("vector", vectors("wave")["names"], ids=lambda one: str(one["name"]))
+async def test_names_can_be_revoked_by_their_attester_alone(vector: dict[str, Any]) -> None:
+    store = store_of("wave", AFTER)
+    declaration = NameDeclaration.from_bytes(b64decode(vector["der"]))
+    await store.put(LOCATION, declaration.wire)
+    async with engine_over(store) as engine:
+        for name in vectors("wave")["entities"]:
+            perspective = await engine.perspective(secret_of("wave", name))
+            if name == vector["attester"]:
+                await engine.revoking.revoke_name(perspective, declaration.hash)
+                assert engine.revocations.known_revoked(declaration.revocations)
+            else:
+                with pytest.raises(InvalidParameterError, match="not created by the given entity"):
+                    await engine.revoking.revoke_name(perspective, declaration.hash)
