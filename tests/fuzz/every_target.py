@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from tests.fuzz import kernel_targets, object_targets, text_targets, wire_targets
+from tests.fuzz import (
+    authority_targets,
+    kernel_targets,
+    name_targets,
+    object_targets,
+    text_targets,
+    wire_targets,
+)
 from tests.fuzz.fuzz_target import Target
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for part in (object_targets, kernel_targets, wire_targets, text_targets)
+    for part in (
+        object_targets,
+        authority_targets,
+        name_targets,
+        kernel_targets,
+        wire_targets,
+        text_targets,
+    )
     for target in part.TARGETS
 }

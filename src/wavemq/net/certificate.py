@@ -110,7 +110,7 @@ def certificate_signature(certificate: bytes | None) -> bytes:
     try:
         parsed = x509.load_der_x509_certificate(certificate)
         key = parsed.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise HandshakeError(f"the router's TLS certificate is malformed: {error}") from error
     is_wire_contract = (
         isinstance(key, rsa.RSAPublicKey)
