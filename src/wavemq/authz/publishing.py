@@ -10,9 +10,8 @@ a second in all. Secrets stay in memory and in no message, log or error.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from wavemq.authz.admission import (
     PERMISSION_PUBLISH,
@@ -20,13 +19,12 @@ from wavemq.authz.admission import (
     PERMISSION_SUBSCRIBE,
     Admission,
 )
-from wavemq.authz.bounded import BoundedCache, CacheStatistics
+from wavemq.authz.bounded import CacheStatistics
+from wavemq.authz.callers import Callers
 from wavemq.authz.client_proofs import (
-    REVOCATION_PATIENCE_SECONDS,
     ClientProofs,
     is_up_to_date,
 )
-from wavemq.authz.validity import ENTITY_REVOKED, period_of_entity
 from wavemq.authz.verdict_cache import Claim
 from wavemq.clock import Instant
 from wavemq.errors import (
@@ -46,7 +44,6 @@ from wavemq.messages.message import (
 )
 from wavemq.messages.verified import Verified
 from wavemq.wave import signature as message_signature
-from wavemq.wave.keyring import EntitySecret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,13 +51,8 @@ if TYPE_CHECKING:
     from wavemq.authz.engine import Engine
     from wavemq.authz.perspective import Perspective
     from wavemq.messages.topic import Topic, TopicFilter
-    from wavemq.wave.entity import Entity
     from wavemq.wave.hashes import Hash
     from wavemq.wave.location import Location
-
-
-SECRETS_REMEMBERED_MAX: Final = 1024
-"""Opened secrets in memory, found again by the bytes and the passphrase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +89,7 @@ class Publishing:
         self._engine = engine
         self._admission = admission
         self._origin_router = origin_router
-        self._secrets: BoundedCache[bytes, EntitySecret] = BoundedCache(SECRETS_REMEMBERED_MAX)
+        self._callers = Callers(engine)
         self._proofs = ClientProofs(engine, admission)
         self._messages_opened = 0
         self._messages_unreadable = 0
@@ -113,7 +105,7 @@ class Publishing:
             proofs_missing=self._proofs.missing,
             messages_opened=self._messages_opened,
             messages_unreadable=self._messages_unreadable,
-            secrets=self._secrets.statistics(),
+            secrets=self._callers.statistics(),
             proofs=self._proofs.statistics(),
         )
 
@@ -122,46 +114,8 @@ class Publishing:
     async def identify(
         self, secret: bytes, passphrase: bytes, location: Location | None, now: Instant
     ) -> Perspective:
-        """Return the perspective of the secret that a client handed over.
-
-        Args:
-            secret: an entity secret, DER or PEM.
-            passphrase: its passphrase; ignored for an unprotected one.
-            location: where the entity is stored; the default location if None.
-            now: the entity must be valid at this time.
-
-        Raises:
-            InvalidParameterError: there is no secret, or its entity is not valid.
-            KeyringDecryptError, PassphraseRequiredError: the passphrase is wrong or missing.
-            ObjectError: the secret is malformed.
-        """
-        if not secret:
-            raise InvalidParameterError("the request has no perspective")
-        name = _secret_name(secret, passphrase)
-        opened = self._secrets.get(name)
-        if opened is None:
-            # A protected keyring takes 0.1 s and more to open.
-            opened = await asyncio.to_thread(EntitySecret.from_bytes, secret, passphrase)
-        await self._check_usable(opened.entity, now)
-        perspective = await self._engine.perspective(opened, location)
-        self._secrets.put(name, opened)
-        return perspective
-
-    async def _check_usable(self, entity: Entity, now: Instant) -> None:
-        """Check that an entity is within its period and not known to be revoked.
-
-        Raises:
-            InvalidParameterError: it is not; silence of storage is no reason.
-        """
-        validity = period_of_entity(entity, now)
-        if validity.is_valid:
-            revoked = await self._engine.revocations.first_revoked(
-                entity.revocations, now=now, patience_s=REVOCATION_PATIENCE_SECONDS
-            )
-            if revoked is None:
-                return
-            validity = ENTITY_REVOKED
-        raise InvalidParameterError(f"perspective entity is invalid: {validity.explanation}")
+        """Return the perspective of the secret that a client handed over; see `Callers`."""
+        return await self._callers.identify(secret, passphrase, location, now)
 
     # --- forming ----------------------------------------------------------------------------
 
@@ -389,12 +343,3 @@ class Publishing:
             PayloadObject(one.schema, content)
             for one, content in zip(payload, contents, strict=True)
         )
-
-
-def _secret_name(secret: bytes, passphrase: bytes) -> bytes:
-    """Return the name under which an opened secret is remembered; it reveals neither."""
-    digest = hashlib.sha256()
-    for part in (secret, passphrase):
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.digest()
