@@ -141,7 +141,6 @@ def run_one(name: str, seconds: int, directory: Path) -> None:
     with atheris.instrument_imports(include=["wavemq", "tomllib", "json"]):
         from tests.fuzz.every_target import TARGETS
     from tests.fuzz.fuzz_target import BrokenPropertyError, check_input
-    from tests.fuzz.structured_mutation import mutate
 
     target = TARGETS[name]
     place = directory / name
@@ -160,7 +159,7 @@ def run_one(name: str, seconds: int, directory: Path) -> None:
     def change(given: bytes, size_max: int, seed: int) -> bytes:
         random = Random(seed)
         if random.randrange(STRUCTURED_SHARE) and len(given) > 0:
-            return mutate(given, random, seeds)[:size_max]
+            return target.change(given, random, seeds)[:size_max]
         changed: bytes = atheris.Mutate(given, size_max)
         return changed
 

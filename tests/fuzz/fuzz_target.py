@@ -10,8 +10,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Final
 
+from tests.fuzz.structured_mutation import mutate
 from wavemq.errors import InternalError, WaveMQError
 
 INPUT_SECONDS_MAX: Final = 2.0
@@ -33,6 +35,7 @@ class Target:
         runs: mutated inputs of the short run; slow decoders have fewer.
         refusals: errors of a foreign layer that are a refusal here.
         size_max: of the inputs of the coverage-guided run.
+        change: makes another input of one; it is given the seeds too.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Target:
     runs: int = 400
     refusals: tuple[type[Exception], ...] = ()
     size_max: int = 8192
+    change: Callable[[bytes, Random, Sequence[bytes]], bytes] = mutate
 
 
 def expect(*, fact: bool, otherwise: str) -> None:

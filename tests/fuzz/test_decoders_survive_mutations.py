@@ -14,7 +14,6 @@ import pytest
 
 from tests.fuzz.every_target import TARGETS
 from tests.fuzz.fuzz_target import BrokenPropertyError, Target, check_input
-from tests.fuzz.structured_mutation import mutate
 
 SEED: Final = 20261124
 RUNS_FACTOR: Final = 4
@@ -45,7 +44,7 @@ def test_mutated_inputs_are_refused_or_sound(name: str) -> None:
     random = Random(f"{SEED} {name}")
     pool = list(seeds)
     for number in range(RUNS_FACTOR * target.runs):
-        given = mutate(random.choice(pool), random, seeds)
+        given = target.change(random.choice(pool), random, seeds)
         try:
             if number % MEASURED_EVERY:
                 is_accepted = check_input(target, given)

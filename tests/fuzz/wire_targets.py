@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError, Message
 
 from tests.fuzz import decoder_seeds as seeds
 from tests.fuzz.fuzz_target import Target, expect
+from tests.fuzz.protobuf_mutation import changing
 from tests.support.vectors import b64, vectors
 from wavemq.wave.hashes import Hash
 from wavemq.wire import calls, convert
@@ -151,16 +152,42 @@ def _namespace(given: bytes) -> None:
         expect(fact=namespace.to_bytes() + server.surplus == given, otherwise="other bytes")
 
 
+def _values() -> list[bytes]:
+    return [_NAMESPACE.to_bytes(), b"\x16\x20" + bytes(32), b"a"]
+
+
 TARGETS = (
-    Target("routed_message", _message, seeds.routed_messages, 1500, _REFUSED),
-    Target("peer_subscription", _subscription, lambda: [_peer_subscription()], 1000, _REFUSED),
-    Target("peer_query", _query, lambda: [_peer_query()], 1000, _REFUSED),
+    Target(
+        "routed_message",
+        _message,
+        seeds.routed_messages,
+        1500,
+        _REFUSED,
+        change=changing(mqpb.Message, _values),
+    ),
+    Target(
+        "peer_subscription",
+        _subscription,
+        lambda: [_peer_subscription()],
+        1000,
+        _REFUSED,
+        change=changing(mqpb.PeerSubscribeParams, _values),
+    ),
+    Target(
+        "peer_query",
+        _query,
+        lambda: [_peer_query()],
+        1000,
+        _REFUSED,
+        change=changing(mqpb.PeerQueryParams, _values),
+    ),
     Target(
         "wire_error",
         _error,
         lambda: [mqpb.Error(code=911, message="(911: x)").SerializeToString()],
         500,
         _REFUSED,
+        change=changing(mqpb.Error, _values),
     ),
     Target(
         "publish_call",
@@ -168,6 +195,7 @@ TARGETS = (
         _publishes,
         1000,
         _REFUSED,
+        change=changing(mqpb.PublishParams, _values),
     ),
     Target(
         "subscribe_call",
@@ -175,9 +203,15 @@ TARGETS = (
         _subscribes,
         1000,
         _REFUSED,
+        change=changing(mqpb.SubscribeParams, _values),
     ),
     Target(
-        "query_call", _call(mqpb.QueryParams, calls.query_call_from_wire), _queries, 1000, _REFUSED
+        "query_call",
+        _call(mqpb.QueryParams, calls.query_call_from_wire),
+        _queries,
+        1000,
+        _REFUSED,
+        change=changing(mqpb.QueryParams, _values),
     ),
     Target("router_claim", _handshake, _claims, 400),
     Target("peer_namespace", _namespace, lambda: [_NAMESPACE.to_bytes()], 500),
