@@ -263,7 +263,13 @@ class Admission:
     # --- what was granted before ------------------------------------------------------------
 
     async def check_still_granted(
-        self, namespace: Hash, proof: bytes, *, now: Instant, is_lenient: bool
+        self,
+        namespace: Hash,
+        proof: bytes,
+        *,
+        now: Instant,
+        is_lenient: bool,
+        is_anew: bool = False,
     ) -> None:
         """Return if a proof that was admitted before still holds; looks ahead of time.
 
@@ -272,6 +278,7 @@ class Admission:
             proof: which was admitted, or built here.
             now: the present.
             is_lenient: whether silence of storage counts as an answer.
+            is_anew: whether storage is asked whatever is remembered.
 
         Raises:
             ProofInvalidError: it does not hold any more.
@@ -280,7 +287,7 @@ class Admission:
         """
         proved = await self._proof_verdict(proof, namespace, now)
         await self._engine.proofs.check_unrevoked(
-            proved.revocations, now=now, is_lenient=is_lenient, is_ahead=True
+            proved.revocations, now=now, is_lenient=is_lenient, is_ahead=True, is_anew=is_anew
         )
 
     # --- verdicts ---------------------------------------------------------------------------

@@ -160,6 +160,7 @@ class RevocationChecker:
         now: Instant,
         is_lenient: bool = False,
         is_ahead: bool = False,
+        is_anew: bool = False,
     ) -> RevocationFinding:
         """Return whether any of the options has been exercised.
 
@@ -170,14 +171,17 @@ class RevocationChecker:
                 proofs, where the verifier asks again; never for admitting anything.
             is_ahead: ask already about answers that hold for less than half the time to live. For
                 whoever looks regularly, so that nobody else needs to wait.
+            is_anew: ask again about all that is not known to be revoked. For whoever was told that
+                something may have happened; he must not do so often.
 
         Raises:
             StorageError: a location did not answer and nothing may be assumed.
         """
         epoch = self.epoch
-        until = Instant(now + self._ttl_ns // 2) if is_ahead else now
+        hold_ns = self._ttl_ns if is_anew else self._ttl_ns // 2 if is_ahead else 0
+        until = Instant(now + hold_ns)
         wanted = tuple(dict.fromkeys(options))
-        is_silence_borne = is_lenient and not is_ahead
+        is_silence_borne = is_lenient and hold_ns == 0
         finding, unknown = self._in_memory(wanted, now, until, epoch, is_lenient=is_silence_borne)
         if not unknown:
             return finding

@@ -134,6 +134,7 @@ class ProofChecker:
         now: Instant,
         is_lenient: bool = False,
         is_ahead: bool = False,
+        is_anew: bool = False,
     ) -> RevocationFinding:
         """Check that nothing is revoked; return until when that need not be asked again.
 
@@ -142,13 +143,14 @@ class ProofChecker:
             now: the present.
             is_lenient: as in `RevocationChecker.check`.
             is_ahead: as there.
+            is_anew: as there.
 
         Raises:
             ProofInvalidError: something is.
             StorageError: storage must be asked and does not answer.
         """
         finding = await self._revocations.check(
-            options, now=now, is_lenient=is_lenient, is_ahead=is_ahead
+            options, now=now, is_lenient=is_lenient, is_ahead=is_ahead, is_anew=is_anew
         )
         if finding.standing is Standing.REVOKED:
             raise ProofInvalidError("proof contains expired or revoked attestations")

@@ -14,7 +14,7 @@ from functools import partial
 
 import structlog
 
-from wavemq.errors import WaveMQError
+from wavemq.errors import AuthorizationError, UnsubscribedError, WaveMQError
 from wavemq.messages.message import Message
 from wavemq.messages.verified import Verified
 from wavemq.net.lanes import Lanes
@@ -44,6 +44,9 @@ class UplinkDoor(UplinkPort):
 
     Args:
         doorway: the parts that doors share.
+
+    Attributes:
+        doubts: set when a designated router says that a subscription is not granted (any more).
     """
 
     def __init__(self, doorway: Doorway) -> None:
@@ -54,6 +57,7 @@ class UplinkDoor(UplinkPort):
         self._counts = doorway.counts
         self._lanes: Lanes[LaneKey, Checking] = Lanes(doorway.group, self._receive)
         self._shown: dict[Hash, RouterClaim] = {}
+        self.doubts = asyncio.Event()
 
     async def check_router(
         self, namespace: Hash, claim: RouterClaim, certificate_signature: bytes
@@ -96,6 +100,8 @@ class UplinkDoor(UplinkPort):
 
     def subscription_ended(self, queue: QueueId, error: WaveMQError | None) -> None:
         """Report it."""
+        if isinstance(error, UnsubscribedError | AuthorizationError):
+            self.doubts.set()
         self._driver.report(UplinkSubscriptionEnded(queue, error))
 
     def peer_failed(self, namespace: Hash, error: WaveMQError) -> None:

@@ -7,7 +7,10 @@ may be silent, slow or full of revocations. A round asks for a bounded number of
 silence ends nothing here before its grace is over; whatever goes wrong costs one round.
 
 A round begins every quarter of `revocationCheckInterval` and asks again for answers that would
-become too old before the round after the next: so the interval is kept with time to spare.
+become too old before the round after the next: so the interval is kept with time to spare. When a
+designated router says that a subscription is not granted any more, the next round begins at once
+and asks for everything anew: it may have seen a revocation before us, and until ours is proved
+anew its messages do not come.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ from wavemq.wave.hashes import Hash
 
 ROUNDS_PER_INTERVAL: Final = 4
 ROUND_SECONDS_MIN: Final = 0.25
+DOUBTS_PER_ROUND: Final = 4
+"""Rounds out of turn between two in turn, at most: designated routers may doubt without cause."""
 PROOFS_AT_ONCE_MAX: Final = 8
 """Proofs that one round looks at side by side; lookups have their own bound."""
 
@@ -86,15 +91,27 @@ class AuthorityWatch:
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
+        doubts = self._uplink_door.doubts
         while True:
-            await asyncio.sleep(self._pause_s)
-            failed = await guarded("AuthorityWatch", self.look())
+            try:
+                async with asyncio.timeout(self._pause_s):
+                    await asyncio.sleep(self._pause_s / (DOUBTS_PER_ROUND + 1))
+                    await doubts.wait()
+            except TimeoutError:
+                pass  # a round in turn
+            is_anew = doubts.is_set()
+            doubts.clear()
+            failed = await guarded("AuthorityWatch", self.look(is_anew=is_anew))
             if isinstance(failed, WaveMQError):
                 _log.warning("authority_not_watched", reason=failed.reason)
 
-    async def look(self) -> None:
-        """Look at everything once."""
-        await self._look_at_subscriptions()
+    async def look(self, *, is_anew: bool = False) -> None:
+        """Look at everything once.
+
+        Args:
+            is_anew: ask storage about local subscriptions whatever is remembered.
+        """
+        await self._look_at_subscriptions(is_anew=is_anew)
         for namespace, uplink in self._uplinks.items():
             claim = self._uplink_door.shown(namespace)
             if claim is None:
@@ -109,7 +126,7 @@ class AuthorityWatch:
                     "routing_proof_invalid", namespace=namespace.to_text(), reason=error.reason
                 )
 
-    async def _look_at_subscriptions(self) -> None:
+    async def _look_at_subscriptions(self, *, is_anew: bool) -> None:
         groups: defaultdict[_Standing, list[StandingSubscription]] = defaultdict(list)
         for one in self._driver.standing_subscriptions():
             groups[_Standing(one.request.namespace, one.request.proof, one.is_local)].append(one)
@@ -119,22 +136,33 @@ class AuthorityWatch:
         waiting = list(groups.items())
         for first in range(0, len(waiting), PROOFS_AT_ONCE_MAX):
             batch = waiting[first : first + PROOFS_AT_ONCE_MAX]
-            await asyncio.gather(*(self._look_at(standing, group) for standing, group in batch))
+            await asyncio.gather(
+                *(
+                    self._look_at(standing, group, is_anew=is_anew and standing.is_local)
+                    for standing, group in batch
+                )
+            )
 
-    async def _look_at(self, standing: _Standing, group: Sequence[StandingSubscription]) -> None:
+    async def _look_at(
+        self, standing: _Standing, group: Sequence[StandingSubscription], *, is_anew: bool
+    ) -> None:
         """End or prove anew what stands on a proof that does not hold any more."""
-        error = await self._end_of(standing)
+        error = await self._end_of(standing, is_anew=is_anew)
         if error is None:
             return
         for one in group:
             await self._withdraw(one, error)
 
-    async def _end_of(self, standing: _Standing) -> WaveMQError | None:
+    async def _end_of(self, standing: _Standing, *, is_anew: bool = False) -> WaveMQError | None:
         """Return why a proof does not hold any more; None: it does, as far as is known."""
         now = self._clock.now()
         try:
             await self._admission.check_still_granted(
-                standing.namespace, standing.proof, now=now, is_lenient=standing.is_local
+                standing.namespace,
+                standing.proof,
+                now=now,
+                is_lenient=standing.is_local,
+                is_anew=is_anew,
             )
         except ProofNotYetValidError:
             return None  # it was valid: the clock has been set back

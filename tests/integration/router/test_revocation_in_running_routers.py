@@ -204,6 +204,41 @@ async def test_subscription_goes_on_by_another_path(tier: Tier) -> None:
         await until_answered("the subscription goes on", arrives)
 
 
+async def test_site_looks_again_as_soon_as_the_designated_router_doubts(tmp_path: Path) -> None:
+    patient_s = 60
+    async with ground(tmp_path, *NAMES) as made:
+        world = made.world
+        await world.grant("namespace", "sensor", "publish", "*")
+        grant = await world.grant("namespace", "reader", "subscribe", "*")
+        await world.grant("namespace", "owner", "subscribe", "*", indirections=3)
+        await world.grant("owner", "reader", "subscribe", "*")
+        settings = await made.designated_settings("designated")
+        async with running(replace(settings, revocation_interval_s=1), made.clock) as designated:
+            site = made.settings("site", uplink=str(designated.peer))
+            site = replace(site, revocation_interval_s=patient_s)
+            async with (
+                running(site, made.clock) as addresses,
+                made.bus(addresses.local, "reader") as reader,
+                made.bus(designated.local, "sensor") as sensor,
+                reader.subscribe("t") as received,
+            ):
+                await wait_connected(reader, 1)
+                await world.revoke_grant("namespace", grant)
+                await asyncio.sleep(3)  # now the designated router has refused the old proof
+
+                async def arrives() -> bool:
+                    await sensor.publish("t", b"still here")
+                    try:
+                        async with asyncio.timeout(0.5):
+                            return (await anext(received)).payload == b"still here"
+                    except TimeoutError:
+                        return False
+
+                began = time.monotonic()
+                await until_answered("the subscription goes on", arrives)
+                assert time.monotonic() - began < patient_s / 2 - 5, "it was not by itself"
+
+
 # --- links ----------------------------------------------------------------------------------------
 
 

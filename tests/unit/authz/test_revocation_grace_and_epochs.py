@@ -133,6 +133,20 @@ async def test_revocation_is_seen_by_looking_ahead_before_the_time_to_live_is_ov
     assert finding.standing is Standing.REVOKED
 
 
+async def test_looking_anew_asks_again_about_all_but_what_is_revoked() -> None:
+    store = MemoryObjectStore()
+    checks = checker(store)
+    await checks.check([OPTION, OTHER], now=T0)
+    await store.put(LOCATION, BLOB)
+    assert (await checks.check([OPTION], now=at(1))).standing is Standing.UNREVOKED
+    assert (await checks.check([OPTION], now=at(1), is_anew=True)).standing is Standing.REVOKED
+    lookups = checks.lookups
+    await checks.check([OPTION, OTHER], now=at(2), is_anew=True)
+    assert checks.lookups == lookups, "nothing can make it good again"
+    await checks.check([OTHER], now=at(2), is_anew=True)
+    assert checks.lookups == lookups + 1
+
+
 async def test_silence_ahead_of_time_leaves_the_answer_as_it_was() -> None:
     store = MemoryObjectStore()
     checks = checker(store)

@@ -180,6 +180,20 @@ async def test_local_subscription_with_another_path_is_proved_anew(scene: Scene)
     assert reproved.subscription.value.proof != proof
 
 
+async def test_doubted_local_subscription_is_looked_at_anew(scene: Scene) -> None:
+    grant = await scene.grant("alice")
+    local = await scene.add("alice", is_local=True)
+    await scene.add("alice", is_local=False)
+    await scene.look(0)
+    await scene.world.revoke_grant("namespace", grant)
+    assert await scene.look(1) == []
+    scene.core.events = []
+    await scene.watch.look(is_anew=True)
+    assert local in {
+        event.queue for event in scene.core.events if isinstance(event, SubscriptionWithdrawn)
+    }
+
+
 async def test_round_asks_storage_once_for_each_option(scene: Scene) -> None:
     for name in ("alice", "bob"):
         await scene.grant(name)
