@@ -123,6 +123,7 @@ def test_attestation_without_a_partition_says_so(plain: FoundAttestation) -> Non
         "valid": True,
         "state": "valid",
         "message": "",
+        "note": "",
     }
 
 

@@ -245,6 +245,7 @@ def _validity_json(validity: Validity) -> dict[str, Json]:
         "valid": validity.is_valid,
         "state": validity.state.value,
         "message": validity.message,
+        "note": validity.note,
     }
 
 
