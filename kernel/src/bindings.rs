@@ -237,8 +237,9 @@ impl WkdMasterKey {
     ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
         let jobs = jobs(params, &patterns)?;
         let keys = unlocked(py, || {
+            let bulk = wkdibe::Bulk::of(&params.0, jobs.len());
             in_parallel(&jobs, |(attributes, rho)| {
-                Zeroizing::new(self.0.derive(&params.0, attributes, rho).to_bytes(true))
+                Zeroizing::new(self.0.derive_in(&bulk, attributes, rho).to_bytes(true))
             })
         })?;
         Ok(keys.iter().map(|key| PyBytes::new(py, key)).collect())
@@ -346,8 +347,9 @@ impl WkdSecretKey {
             self.require_within(params, attributes)?;
         }
         let keys = unlocked(py, || {
+            let bulk = wkdibe::Bulk::of(&params.0, jobs.len());
             in_parallel(&jobs, |(attributes, t)| {
-                Zeroizing::new(self.0.qualify(&params.0, attributes, t).to_bytes(true))
+                Zeroizing::new(self.0.qualify_in(&bulk, attributes, t).to_bytes(true))
             })
         })?;
         Ok(keys.iter().map(|key| PyBytes::new(py, key)).collect())

@@ -7,6 +7,7 @@
 mod bindings;
 mod bulk;
 mod cityhash;
+mod combs;
 mod field;
 mod functions;
 mod gt;

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavemq import _kernel
+from wavemq.crypto import wkdibe
 from wavemq.crypto.hashing import keccak256, keccak256_many
 from wavemq.crypto.signing import SignedBytes, SigningKey, verify, verify_each
-from wavemq.errors import InternalError, InvalidSignatureError
+from wavemq.errors import InternalError, InvalidSignatureError, MessageDecryptError
 
 RATE_BYTES = 136
 ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -100,6 +101,32 @@ def test_keys_of_small_order_are_judged_as_openssl_judges_them(
     for content in (b"", b"one", b"two", b"three"):
         one = SignedBytes(public, commitment + bytes(32), content)
         assert (verify_each([one]) == [None]) == is_genuine_to_openssl(one)
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 45])
+def test_every_key_of_a_bulk_opens_what_is_for_it_and_nothing_else(count: int) -> None:
+    """From 32 keys on, the kernel makes them by combs: all numbers of fixed slots are tried."""
+    params, master = wkdibe.setup()
+    patterns = [
+        (b"top", *(b"%d of %d" % (slot, number) for slot in range(number % 20)))
+        + (b"",) * (19 - number % 20)
+        for number in range(count)
+    ]
+    top = master.derive(params, (b"top", *(b"",) * 19))
+    for holder in (master, top):
+        secrets = wkdibe.derive_many(params, holder, patterns)
+        for pattern, secret in zip(patterns, secrets, strict=True):
+            key = wkdibe.SecretKey(secret)
+            sealed = wkdibe.encrypt(params, pattern, b"content")
+            assert wkdibe.decrypt(key, params, pattern, sealed) == b"content"
+            narrower = (*pattern[:19], b"last")
+            sealed = wkdibe.encrypt(params, narrower, b"content")
+            qualified = key.qualify(params, narrower)
+            assert wkdibe.decrypt(qualified, params, narrower, sealed) == b"content"
+            elsewhere = (b"elsewhere", *pattern[1:])
+            sealed = wkdibe.encrypt(params, elsewhere, b"content")
+            with pytest.raises(MessageDecryptError):
+                wkdibe.decrypt(key, params, elsewhere, sealed)
 
 
 def test_a_panic_in_the_kernel_is_an_internal_error() -> None:
