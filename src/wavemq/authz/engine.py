@@ -29,6 +29,7 @@ from wavemq.authz.validity import ValidityChecker
 from wavemq.authz.verdicts import BuiltProof, ProofVerdict, Validity
 from wavemq.authz.verification import ProofChecker
 from wavemq.authz.workers import Workers
+from wavemq.errors import LookupFailureError
 from wavemq.wave.attestation_open import check_outer_signature
 from wavemq.wave.validity import Validity as Period
 
@@ -240,6 +241,22 @@ class Engine:
             ObjectError: the object with that hash is not a sound entity.
         """
         return await self._library.required_entity(entity_hash, (location,))
+
+    async def object(self, object_hash: Hash, locations: Sequence[Location] = ()) -> bytes:
+        """Return a wire object, from here or from storage.
+
+        Args:
+            object_hash: which one.
+            locations: where it should be; every configured storage is tried if there are none.
+
+        Raises:
+            LookupFailureError: it is not in storage.
+            StorageError: storage does not answer.
+        """
+        content = await self._library.object(object_hash, locations)
+        if content is None:
+            raise LookupFailureError(f"the object {object_hash.to_text()} is not in storage")
+        return content
 
     async def valid_entity(
         self, entity_hash: Hash, location: Location | None = None, *, now: Instant
