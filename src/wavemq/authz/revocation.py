@@ -417,7 +417,7 @@ class RevocationChecker:
                 raise
         if content is None:
             check = _Check(Instant(now + self._ttl_ns), now, is_revoked=False)
-            self._unwritten = [*self._unwritten[-UNWRITTEN_MAX:], (name, place, now)]
+            self._unwritten = [*self._unwritten, (name, place, now)][-UNWRITTEN_MAX:]
         else:
             check = _Check(_FOREVER, now, is_revoked=True)
             await asyncio.to_thread(self._state.remember_revoked, name)
