@@ -262,6 +262,12 @@ class DeadlineError(UnavailableError):
     code = Code.CONTEXT
 
 
+class AgentUnreachableError(UnavailableError):
+    """There is no WAVE agent where one should be, or it does not answer."""
+
+    code = Code.CONTEXT
+
+
 class QueueError(UnavailableError):
     """A queue cannot take the message now."""
 

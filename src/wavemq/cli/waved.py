@@ -1,31 +1,60 @@
-"""`waved`: the WAVE daemon, which comes in a later release.
+"""`waved`: the WAVE daemon, which serves authority to other programs.
 
-Owns one honest sentence. Refuses to pretend: nothing listens. Fault model: none.
+Owns its arguments, what it prints and its exit statuses. Refuses to know the calls. Fault model: a
+configuration, database or address that cannot be used ends it with one sentence and status 1.
 """
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
+from wavemq.errors import WaveMQError
+
+if TYPE_CHECKING:
+    from wavemq.agent.running import BoundAgent
+
 COMPATIBLE_VERSION = "0.4.2"
-"""The version of the original that it will replace."""
+"""The version of the original whose behaviour this command has."""
 
 
-@click.command(
-    context_settings={
-        "help_option_names": ["-h", "--help"],
-        "ignore_unknown_options": True,
-        "allow_extra_args": True,
-    }
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    default="/etc/wave/wave.toml",
+    show_default=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="TOML with database, listenIp, httpListenIp, listenUnix, [storage.NAME] tables.",
 )
-@click.option("--config", default="/etc/wave/wave.toml", show_default=True, metavar="FILE")
 @click.version_option(COMPATIBLE_VERSION, prog_name="waved", message="%(prog)s version %(version)s")
-@click.pass_context
-def waved(ctx: click.Context, config: str) -> None:
-    """Serve WAVE to other programs (in a later release)."""
-    del config
-    print("waved: the WAVE agent comes in a later release; wv and routers work without it")
-    ctx.exit(1)
+def waved(config: Path) -> None:
+    """Serve WAVE to other programs, over gRPC and HTTP, until SIGTERM or SIGINT.
+
+    Callers hand over entity secrets in every call, without encryption on the way: listen at
+    127.0.0.1 or a Unix socket only. Prints `server started on ADDRESS` when it answers; the log
+    goes to stderr.
+    """
+    # The server's libraries are loaded for those who serve, not for `--help`.
+    import structlog
+
+    from wavemq.agent.running import run_agent
+
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        run_agent(config, on_ready=_print_ready)
+    except WaveMQError as error:
+        print(error.reason)
+        sys.exit(1)
+
+
+def _print_ready(bound: BoundAgent) -> None:
+    print(bound.line(), flush=True)
+    if bound.http is not None:
+        print(f"http gateway started on {bound.http}", flush=True)
 
 
 def main() -> None:

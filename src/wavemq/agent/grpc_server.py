@@ -1,0 +1,132 @@
+"""The agent over gRPC: services `pb.WAVE` and `mqpb.WAVE` (wave.md 14.2).
+
+Owns the methods, the limits of a message and of calls at one time. Refuses to know what the calls
+do. Fault model: any program that reaches the address may call; what is no protobuf is a gRPC error,
+everything else is answered inside the response.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+import grpc.aio
+
+from wavemq.agent.calls import SERVICES, UNARY, WAIT_FOR_SYNC
+from wavemq.errors import ConfigError
+from wavemq.limits import MIB
+from wavemq.net.addresses import Address
+
+if TYPE_CHECKING:
+    from wavemq.agent.service import AgentService
+    from wavemq.wire import wave_pb2 as pb
+
+MESSAGE_BYTES_MAX: Final = 4 * MIB
+"""gRPC's own default, on which clients rely."""
+RESPONSE_BYTES_MAX: Final = 64 * MIB
+CALLS_AT_ONCE_MAX: Final = 256
+"""Calls that are answered at one time; more get RESOURCE_EXHAUSTED."""
+STOP_SECONDS_MAX: Final = 2.0
+_OTHERS: Final = 0o177
+"""What is kept from a Unix socket: everything but reading and writing by this user."""
+_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", RESPONSE_BYTES_MAX),
+    ("grpc.so_reuseport", 0),
+)
+
+
+@asynccontextmanager
+async def serve_grpc(
+    service: AgentService, *, address: Address | None, unix: Path | None
+) -> AsyncIterator[Address | None]:
+    """Serve an agent until the end of the context.
+
+    Args:
+        service: answers.
+        address: where to listen; port 0 takes any free one.
+        unix: path of a socket, readable and writable by this user alone.
+
+    Yields:
+        the address with its real port, None if there is none.
+
+    Raises:
+        ConfigError: an address cannot be listened at.
+    """
+    server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=CALLS_AT_ONCE_MAX)
+    server.add_generic_rpc_handlers([_handler(service, name) for name in SERVICES])
+    bound = None
+    try:
+        if address is not None:
+            try:
+                port = server.add_insecure_port(str(address))
+            except RuntimeError as error:
+                raise ConfigError(f"cannot listen at {address}") from error
+            bound = Address(address.host, port)
+        if unix is not None:
+            _add_unix(server, unix)
+        await server.start()
+        yield bound
+    finally:
+        await server.stop(STOP_SECONDS_MAX)
+        if unix is not None:
+            _remove(unix)
+
+
+def _add_unix(server: grpc.aio.Server, path: Path) -> None:
+    """Listen on a Unix socket; one that is left over from a killed agent gives way.
+
+    Raises:
+        ConfigError: it cannot be made, or something else is there.
+    """
+    if path.exists() and not path.is_socket():
+        raise ConfigError(f'cannot listen at "{path}": something else is there')
+    _remove(path)
+    # The socket must not be open to others for a moment; nothing else makes files meanwhile.
+    before = os.umask(_OTHERS)
+    try:
+        server.add_insecure_port(f"unix:{path}")
+    except RuntimeError as error:
+        raise ConfigError(f'cannot listen at "{path}"') from error
+    finally:
+        os.umask(before)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def _handler(service: AgentService, name: str) -> grpc.GenericRpcHandler:
+    methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+    for call in UNARY:
+        methods[call.name] = grpc.unary_unary_rpc_method_handler(
+            _unary(getattr(service, call.attribute)),
+            request_deserializer=call.request.FromString,
+            response_serializer=call.response.SerializeToString,
+        )
+
+    async def wait(
+        request: pb.SyncParams, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.SyncResponse]:
+        del context
+        async for state in service.wait_for_sync(request):
+            yield state
+
+    methods[WAIT_FOR_SYNC.name] = grpc.unary_stream_rpc_method_handler(
+        wait,
+        request_deserializer=WAIT_FOR_SYNC.request.FromString,
+        response_serializer=WAIT_FOR_SYNC.response.SerializeToString,
+    )
+    return grpc.method_handlers_generic_handler(name, methods)
+
+
+def _unary(method: Any) -> Any:  # noqa: ANN401 - one wrapper for all kinds of calls
+    async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:  # noqa: ANN401
+        del context
+        return await method(request)
+
+    return answer
