@@ -9,7 +9,12 @@ from typing import Final
 
 from wavemq.agent.desk import Desk, components_of, hash_of, object_bytes, rtree_policy
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
-from wavemq.errors import InvalidParameterError, LookupFailureError
+from wavemq.errors import (
+    InternalError,
+    InvalidParameterError,
+    LookupFailureError,
+    StorageError,
+)
 from wavemq.wave.attestation import Attestation
 from wavemq.wave.entity import parse_entity
 from wavemq.wave.keyring import EntitySecret
@@ -163,12 +168,16 @@ async def revoke(desk: Desk, request: pb.RevokeParams) -> pb.RevokeResponse:
     if request.nameDeclarationHash:
         declaration = hash_of(request.nameDeclarationHash, "name declaration")
     revoking = desk.engine.revoking
-    if attestation is not None:
-        await revoking.revoke_attestation(perspective, attestation)
-    if declaration is not None:
-        await revoking.revoke_name(perspective, declaration)
-    if request.revokePerspective:
-        await revoking.revoke_entity(perspective)
+    try:
+        if attestation is not None:
+            await revoking.revoke_attestation(perspective, attestation)
+        if declaration is not None:
+            await revoking.revoke_name(perspective, declaration)
+        if request.revokePerspective:
+            await revoking.revoke_entity(perspective)
+    except StorageError as error:
+        # The original has this code for it (wave.md 12.1).
+        raise InternalError("could not publish the revocation", cause=error) from error
     return pb.RevokeResponse()
 
 
