@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use zeroize::Zeroizing;
 
+use crate::bases::Bulk;
 use crate::bulk::{in_parallel, locked, unlocked};
 use crate::hashes::{self, hash_to_zp, random_scalar, shake256};
 use crate::points::{Scalar, G1, G2};
@@ -237,7 +238,7 @@ impl WkdMasterKey {
     ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
         let jobs = jobs(params, &patterns)?;
         let keys = unlocked(py, || {
-            let bulk = wkdibe::Bulk::of(&params.0, jobs.len());
+            let bulk = Bulk::of(&params.0, jobs.len());
             in_parallel(&jobs, |(attributes, rho)| {
                 Zeroizing::new(self.0.derive_in(&bulk, attributes, rho).to_bytes(true))
             })
@@ -347,7 +348,7 @@ impl WkdSecretKey {
             self.require_within(params, attributes)?;
         }
         let keys = unlocked(py, || {
-            let bulk = wkdibe::Bulk::of(&params.0, jobs.len());
+            let bulk = Bulk::of(&params.0, jobs.len());
             in_parallel(&jobs, |(attributes, t)| {
                 Zeroizing::new(self.0.qualify_in(&bulk, attributes, t).to_bytes(true))
             })

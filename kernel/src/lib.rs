@@ -4,6 +4,7 @@
 //! functions that the standard library lacks. It holds no policy and no state. Bytes from outside are checked to be
 //! canonical, on the curve and in the subgroup before any arithmetic; errors are values.
 
+mod bases;
 mod bindings;
 mod bulk;
 mod cityhash;

@@ -5,14 +5,10 @@ use zeroize::Zeroize;
 
 use std::sync::OnceLock;
 
-use crate::bulk::in_parallel;
-use crate::combs::{Comb1, Comb2};
+use crate::bases::Bulk;
 use crate::gt::{generator_power, Gt, Miller, Powers, GT_BYTES};
 use crate::multiples::Multiples;
 use crate::points::{normalize, PointError, Scalar, G1, G1_COMPRESSED, G2, G2_COMPRESSED};
-
-/// Keys from which on a bulk repays the combs of its system.
-const COMBED_KEYS_MIN: usize = 32;
 
 /// A fixed slot and its value in Zp.
 pub type Attribute = (usize, Scalar);
@@ -251,57 +247,6 @@ impl Params {
     }
 }
 
-/// Makes powers of the points of a system for many keys.
-pub struct Bulk<'a> {
-    params: &'a Params,
-    combs: Option<(Comb2, Option<Comb1>, Vec<Comb1>)>,
-}
-
-impl<'a> Bulk<'a> {
-    /// For a few keys, which do not repay combs.
-    pub fn plain(params: &'a Params) -> Self {
-        Self {
-            params,
-            combs: None,
-        }
-    }
-
-    /// For `count` keys.
-    pub fn of(params: &'a Params, count: usize) -> Self {
-        if count < COMBED_KEYS_MIN {
-            return Self::plain(params);
-        }
-        let firsts: Vec<G1> = params.h.iter().copied().chain(params.hsig).collect();
-        let mut combs = in_parallel(&firsts, Comb1::of);
-        let hsig = params.hsig.and_then(|_| combs.pop());
-        Self {
-            params,
-            combs: Some((Comb2::of(&params.g), hsig, combs)),
-        }
-    }
-
-    fn g(&self, power: &Scalar) -> G2 {
-        match &self.combs {
-            Some((g, _, _)) => g.mul(power),
-            None => self.params.g.mul(power),
-        }
-    }
-
-    fn hsig(&self, power: &Scalar) -> Option<G1> {
-        match &self.combs {
-            Some((_, hsig, _)) => hsig.as_ref().map(|comb| comb.mul(power)),
-            None => self.params.hsig.map(|hsig| hsig.mul(power)),
-        }
-    }
-
-    fn h(&self, slot: usize, power: &Scalar) -> G1 {
-        match &self.combs {
-            Some((_, _, h)) => h[slot].mul(power),
-            None => self.params.h[slot].mul(power),
-        }
-    }
-}
-
 impl MasterKey {
     /// KeyGen with the given rho.
     pub fn derive(&self, params: &Params, attributes: &[Attribute], rho: &Scalar) -> SecretKey {
@@ -310,11 +255,11 @@ impl MasterKey {
 
     /// The same for one of many keys.
     pub fn derive_in(&self, bulk: &Bulk, attributes: &[Attribute], rho: &Scalar) -> SecretKey {
-        let free = free_slots(bulk.params, attributes)
+        let free = free_slots(bulk.params(), attributes)
             .map(|slot| (slot as u32, bulk.h(slot, rho)))
             .collect();
         SecretKey {
-            a0: bulk.params.q(attributes).mul(rho).add(&self.0),
+            a0: bulk.params().q(attributes).mul(rho).add(&self.0),
             a1: bulk.g(rho),
             bsig: bulk.hsig(rho),
             free,
@@ -427,7 +372,7 @@ impl SecretKey {
 
     /// The same for one of many keys.
     pub fn qualify_in(&self, bulk: &Bulk, attributes: &[Attribute], t: &Scalar) -> SecretKey {
-        let params = bulk.params;
+        let params = bulk.params();
         debug_assert!(self.is_within(params, attributes));
         SecretKey {
             a0: self.fixed_a0(attributes).add(&params.q(attributes).mul(t)),
