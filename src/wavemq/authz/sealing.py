@@ -7,6 +7,7 @@ what is sealed. Fault model: whoever reads or writes the disk learns nothing and
 
 from __future__ import annotations
 
+import hmac
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _NONCE_BYTES: Final = 12
 _PURPOSE: Final = b"wavemq authority state: opened keys, version 1"
+_TAGS: Final = b"wavemq authority state: tags of sealed secrets, version 1"
 
 
 class Sealer:
@@ -34,16 +36,21 @@ class Sealer:
         secret64: the perspective's primary Ed25519 secret, 64 bytes.
     """
 
-    __slots__ = ("_aead",)
+    __slots__ = ("_aead", "_tag_key")
 
     def __init__(self, secret64: bytes) -> None:
         key = HKDF(hashes.SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret64)
         self._aead = AESGCM(key)
+        self._tag_key = HKDF(hashes.SHA256(), length=32, salt=None, info=_TAGS).derive(secret64)
 
     def seal(self, place: Hash, secret: bytes) -> bytes:
         """Return `secret` sealed for the record of the object `place`."""
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._aead.encrypt(nonce, secret, place.to_bytes())
+
+    def tag(self, secret: bytes) -> bytes:
+        """Return 32 bytes that are the same for the same secret, and say nothing else about it."""
+        return hmac.digest(self._tag_key, secret, "sha256")
 
     def open(self, place: Hash, sealed: bytes) -> bytes:
         """Return what was sealed for the record of the object `place`.

@@ -1,4 +1,4 @@
-"""What authority remembers on disk: objects, queue positions, queue entries, revocation checks.
+"""What authority remembers on disk: objects, queues and their entries, revocations, names.
 
 Owns one SQLite database in a directory of mode 0700. Refuses to know what the objects mean and
 never sees an unsealed key. Fault model: everything here can be fetched or computed again, so a
@@ -55,7 +55,12 @@ CREATE TABLE IF NOT EXISTS entries (
     perspective BLOB NOT NULL, hash BLOB NOT NULL, url TEXT NOT NULL, version INTEGER NOT NULL,
     state INTEGER NOT NULL, sealed BLOB,
     PRIMARY KEY (perspective, hash)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS names (
+    perspective BLOB NOT NULL, hash BLOB NOT NULL, tag BLOB NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (perspective, hash), UNIQUE (perspective, tag)) WITHOUT ROWID;
 """
+_VERSION: Final = 1
+"""Version 0 discarded name declarations: it did not know them. They are to be tried again."""
 
 
 class EntryState(IntEnum):
@@ -64,13 +69,14 @@ class EntryState(IntEnum):
     MISSING = 1
     """Storage does not have the object (yet)."""
     PENDING = 2
-    """An attestation that no key of ours opens (yet)."""
+    """An attestation or name declaration that no key of ours opens (yet)."""
     LABELLED = 3
     """Its envelope is open, its body not (yet); the sealed key is the envelope's, 28 bytes."""
     OPENED = 4
-    """Its body is open; the sealed key is the prover key, 84 bytes, or empty for plaintext."""
+    """Its body is open; the sealed key opens everything: 84 bytes of an attestation (the prover
+    key), 56 of a name declaration; empty for plaintext."""
     DISCARDED = 5
-    """Malformed, forged, or an object of another kind; never looked at again."""
+    """Malformed, forged, or an object of no use in a queue; never looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +327,30 @@ class AuthorityState:
                 ],
             )
 
+    # --- names that a perspective has for objects -------------------------------------------
+
+    def remember_name(self, perspective: Hash, named: Hash, *, tag: bytes, sealed: bytes) -> None:
+        """Keep the one name of an object; a name that stood for another object does so no more.
+
+        Args:
+            perspective: whose name for it.
+            named: the object.
+            tag: equal for equal names, says nothing about the name otherwise.
+            sealed: the name.
+        """
+        row = (perspective.to_bytes(), named.to_bytes(), tag, sealed)
+        with self._cursor() as cursor:
+            cursor.execute("INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?)", row)
+
+    def sealed_name(self, perspective: Hash, named: Hash) -> bytes | None:
+        """Return the sealed name of an object, or None."""
+        with self._cursor() as cursor:
+            row = cursor.execute(
+                "SELECT sealed FROM names WHERE perspective = ? AND hash = ?",
+                (perspective.to_bytes(), named.to_bytes()),
+            ).fetchone()
+        return None if row is None else bytes(row[0])
+
     @contextlib.contextmanager
     def _cursor(self) -> Iterator[sqlite3.Cursor]:
         """Run one transaction; map the database's errors to ours."""
@@ -345,10 +375,23 @@ def _connect(path: str) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA secure_delete = ON")
         connection.executescript(_SCHEMA)
+        _upgrade(connection)
     except sqlite3.Error:
         connection.close()
         raise
     return connection
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Have what an older version threw away without need looked at again, once."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version < _VERSION:
+        with connection:
+            connection.execute(
+                "UPDATE entries SET state = ? WHERE state = ?",
+                (int(EntryState.PENDING), int(EntryState.DISCARDED)),
+            )
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
 
 
 def _connect_or_set_aside(path: Path) -> sqlite3.Connection:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wavemq.wave.entity import Entity
     from wavemq.wave.hashes import Hash
     from wavemq.wave.location import Location
+    from wavemq.wave.name import NameBody, NameDeclaration
     from wavemq.wave.validity import Validity as Period
 
 ENTITY_REVOKED: Final = Validity(ValidityState.REVOKED, "Entity has been revoked")
@@ -110,6 +111,24 @@ class ValidityChecker:
             self.skew.note(body.validity.not_before, now=now)
         return period
 
+    async def name(
+        self, declaration: NameDeclaration, body: NameBody | None, *, now: Instant
+    ) -> Validity:
+        """Return how the name declaration stands (wave.md 7.4); `body` is None when it is not open.
+
+        Raises:
+            StorageError: its revocation could not be looked up.
+        """
+        finding = await self.revocations.check(declaration.revocations, now=now)
+        if finding.standing is Standing.REVOKED:
+            return Validity(ValidityState.REVOKED, "Name declaration has been revoked")
+        if body is None:
+            return Validity(ValidityState.NOT_DECRYPTED, "Name declaration encrypted")
+        period = period_of_name(body, now)
+        if period.is_valid:
+            self.skew.note(body.validity.not_before, now=now)
+        return period
+
 
 def period_of_entity(entity: Entity, now: Instant) -> Validity:
     """Return how the entity stands, revocations aside."""
@@ -122,6 +141,16 @@ def period_of_body(body: VerifierBody, now: Instant) -> Validity:
     """Return how an attestation stands, revocations and entities aside."""
     return standing_of_period(
         body.validity, now, expired="Attestation expired", pending="Attestation not yet valid"
+    )
+
+
+def period_of_name(body: NameBody, now: Instant) -> Validity:
+    """Return how a name declaration stands, revocations aside."""
+    return standing_of_period(
+        body.validity,
+        now,
+        expired="Name declaration expired",
+        pending="Name declaration not yet valid",
     )
 
 

@@ -177,7 +177,11 @@ def encrypt_message(
 
 
 def seal_for_namespace(
-    namespace: Entity, location: Location, partition: Partition, content_key: bytes
+    namespace: Entity,
+    location: Location,
+    partition: Partition,
+    content_key: bytes,
+    envelope_key: bytes | None = None,
 ) -> bytes:
     """Return the SEQUENCE by which a namespace's readers get a content key (wave.md 10.1, 11.1).
 
@@ -186,8 +190,9 @@ def seal_for_namespace(
         location: where its entity is stored.
         partition: twenty slots; a reader needs a key that matches them.
         content_key: 28 bytes.
+        envelope_key: 28 random bytes; fresh ones if None.
     """
-    envelope_key = secrets.token_bytes(SEALED_KEY_BYTES)
+    envelope_key = envelope_key or secrets.token_bytes(SEALED_KEY_BYTES)
     envelope = der.sequence(
         der.sequence(*(der.octets(slot) for slot in partition)),
         der.octets(wkdibe.encrypt(namespace.oaque_params, partition, content_key)),
@@ -269,30 +274,83 @@ def namespace_content_key(
     Raises:
         MalformedObjectError: a key opened the envelope, but what is in it is unsound.
     """
-    identity = key.namespace.to_text().encode()
-    keys: ReaderKeys | None
-    if key.namespace == reader.entity.hash:
-        own = LabelKey.extract(reader.entity.ibe_params_bytes, reader.ibe_master, identity)
-        keys = ReaderKeys(reader.entity, (own,), lambda _: ())
-    else:
-        keys = held(key.namespace)
-    if keys is None:
-        return None
-    envelope_key = _first(
-        _attempt(label.open, key.envelope_key) for label in islice(keys.label_keys, ATTEMPTS_MAX)
-    )
+    envelope_key = namespace_envelope_key(key, reader, held)
     if envelope_key is None:
         return None
-    partition, sealed = _read_envelope(key.envelope, envelope_key)
-    params = keys.namespace.oaque_params
+    envelope = read_namespace_envelope(key, envelope_key)
+    content_key = envelope.content_key(key.namespace, reader, held)
+    return None if content_key is None else (envelope.partition, content_key)
+
+
+def namespace_envelope_key(
+    key: NamespaceKey, reader: EntitySecret, held: Callable[[Hash], ReaderKeys | None]
+) -> bytes | None:
+    """Return the key of the envelope, or None without a label key for it; as above."""
+    labels: Iterable[LabelKey]
     if key.namespace == reader.entity.hash:
-        content_key = _attempt(wkdibe.decrypt, reader.oaque_master, params, partition, sealed)
+        identity = key.namespace.to_text().encode()
+        labels = (LabelKey.extract(reader.entity.ibe_params_bytes, reader.ibe_master, identity),)
     else:
-        fitting = (one for one in keys.content_keys(partition) if matches(one.pattern, partition))
-        content_key = _first(
-            _attempt(one.open, params, partition, sealed) for one in islice(fitting, ATTEMPTS_MAX)
+        keys = held(key.namespace)
+        labels = () if keys is None else keys.label_keys
+    return _first(_attempt(label.open, key.envelope_key) for label in islice(labels, ATTEMPTS_MAX))
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceEnvelope:
+    """A readable envelope of a namespace's key.
+
+    Args:
+        partition: which keys open the content key.
+        message: the content key under the namespace's attribute-based system.
+    """
+
+    partition: Partition
+    message: bytes
+
+    def content_key(
+        self,
+        namespace: Hash,
+        reader: EntitySecret,
+        held: Callable[[Hash], ReaderKeys | None],
+    ) -> bytes | None:
+        """Return the content key, or None where no key of the namespace's system opens it."""
+        if namespace == reader.entity.hash:
+            params = reader.entity.oaque_params
+            return _attempt(
+                wkdibe.decrypt, reader.oaque_master, params, self.partition, self.message
+            )
+        keys = held(namespace)
+        if keys is None:
+            return None
+        params = keys.namespace.oaque_params
+        offered = keys.content_keys(self.partition)
+        fitting = (one for one in offered if matches(one.pattern, self.partition))
+        return _first(
+            _attempt(one.open, params, self.partition, self.message)
+            for one in islice(fitting, ATTEMPTS_MAX)
         )
-    return None if content_key is None else (partition, content_key)
+
+
+def read_namespace_envelope(key: NamespaceKey, envelope_key: bytes) -> NamespaceEnvelope:
+    """Return what the envelope says; note the order of fields (wave.md 10.1).
+
+    Raises:
+        MalformedObjectError: the key does not open it, or what is in it is unsound.
+    """
+    try:
+        reader = der.Reader(open_sealed(envelope_key, key.envelope))
+        inner = reader.sequence()
+        reader.finish()
+        listed = inner.sequence()
+        slots = []
+        while not listed.is_at_end:
+            slots.append(listed.octets())
+        message = inner.octets()
+        inner.finish()
+        return NamespaceEnvelope(check_partition(slots), message)
+    except WaveMQError as error:
+        raise MalformedObjectError("ciphertext is not correctly constructed") from error
 
 
 def _first(found: Iterable[bytes | None]) -> bytes | None:
@@ -305,20 +363,3 @@ def _attempt(opening: Callable[P, bytes], *args: P.args, **kwargs: P.kwargs) -> 
         return opening(*args, **kwargs)
     except (MessageDecryptError, ObjectError):
         return None
-
-
-def _read_envelope(sealed: bytes, key: bytes) -> tuple[Partition, bytes]:
-    """Return partition and OAQUE message; note the order of fields (wave.md 10.1)."""
-    try:
-        reader = der.Reader(open_sealed(key, sealed))
-        inner = reader.sequence()
-        reader.finish()
-        listed = inner.sequence()
-        slots = []
-        while not listed.is_at_end:
-            slots.append(listed.octets())
-        message = inner.octets()
-        inner.finish()
-        return check_partition(slots), message
-    except WaveMQError as error:
-        raise MalformedObjectError("ciphertext is not correctly constructed") from error

@@ -30,14 +30,15 @@ from wavemq.wave import der
 from wavemq.wave.encrypted import (
     NamespaceKey,
     ReaderKeys,
-    namespace_content_key,
+    namespace_envelope_key,
+    read_namespace_envelope,
     seal_for_namespace,
 )
 from wavemq.wave.entity import Entity
 from wavemq.wave.hashes import Hash
 from wavemq.wave.keyring import EntitySecret
 from wavemq.wave.location import Location
-from wavemq.wave.partition import PREFIX_SLOTS, THREE_YEARS_NS, Partition, wr1_partition
+from wavemq.wave.partition import PREFIX_SLOTS, Partition, wr1_partition
 from wavemq.wave.pem import decode_pem_or_der
 from wavemq.wave.revocation import RevocationOption, option_of_blob, read_options
 from wavemq.wave.validity import Validity
@@ -50,6 +51,7 @@ _PLAIN: Final = (17, 2)
 _REVOCATIONS: Final = 2
 """The place of the revocations in the signed part."""
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,63}")
+NAME_KEY_BYTES: Final = 2 * SEALED_KEY_BYTES
 NAME_PARTS_MAX: Final = 32
 """Parts of one full name."""
 
@@ -111,7 +113,7 @@ class NameDeclaration:
         attester_location: where the attester is stored.
         revocations: how it could be revoked.
         content: the body, as it is or sealed.
-        keys: for the readers of a sealed body, one for each namespace; empty for a public one.
+        key: for the readers of a sealed body; None for a public one.
         tbs: the bytes under the signature.
         signature: by the attester, over `tbs`.
     """
@@ -121,7 +123,7 @@ class NameDeclaration:
     attester_location: Location
     revocations: tuple[RevocationOption, ...]
     content: bytes = field(repr=False)
-    keys: tuple[NamespaceKey, ...]
+    key: NamespaceKey | None
     tbs: bytes = field(repr=False)
     signature: bytes = field(repr=False)
 
@@ -152,11 +154,9 @@ class NameDeclaration:
         revocations = read_options(tbs)
         tbs.element(der.SEQUENCE)  # extensions: never interpreted
         content = tbs.octets()
-        keys = _read_keys(tbs)
+        key = _read_key(tbs)
         tbs.finish()
-        return cls(
-            bytes(wire), attester, location, revocations, content, keys, tbs_bytes, signature
-        )
+        return cls(bytes(wire), attester, location, revocations, content, key, tbs_bytes, signature)
 
     @cached_property
     def hash(self) -> Hash:
@@ -166,17 +166,17 @@ class NameDeclaration:
     @property
     def is_public(self) -> bool:
         """Whether anybody may read it."""
-        return not self.keys
+        return self.key is None
 
     @property
     def namespace(self) -> Hash | None:
         """Whose keys open it; None: anybody may read it."""
-        return self.keys[0].namespace if self.keys else None
+        return None if self.key is None else self.key.namespace
 
     @property
     def namespace_location(self) -> Location | None:
         """Where the namespace is stored; None with `namespace`."""
-        return self.keys[0].location if self.keys else None
+        return None if self.key is None else self.key.location
 
     def __repr__(self) -> str:
         return f"NameDeclaration({self.hash.to_text()!r})"
@@ -199,8 +199,8 @@ def split_full_name(full: str) -> tuple[str, ...]:
     return tuple(reversed(parts))
 
 
-def _read_keys(tbs: der.Reader) -> tuple[NamespaceKey, ...]:
-    """Return the keys of a sealed body, none for a plain one."""
+def _read_key(tbs: der.Reader) -> NamespaceKey | None:
+    """Return the key of a sealed body, None for a plain one; there is exactly one of either."""
     listed = tbs.sequence()
     kind, value = listed.external()
     fields = value.sequence()
@@ -208,13 +208,13 @@ def _read_keys(tbs: der.Reader) -> tuple[NamespaceKey, ...]:
     if kind == _PLAIN:
         fields.finish()
         listed.finish()
-        return ()
+        return None
     if kind != _WR1:
         raise MalformedObjectError("a name declaration has a key of unknown kind")
     key = NamespaceKey(fields.octets(), fields.octets(), Hash.read(fields), Location.read(fields))
     fields.finish()
     listed.finish()
-    return (key,)
+    return key
 
 
 def _tbs(
@@ -234,6 +234,35 @@ def _tbs(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedName:
+    """A declaration that could be read.
+
+    Attributes:
+        body: what it says.
+        partition: the twenty slots of its key; None for a public one.
+        key: opens it without any other key, 56 bytes: of the envelope, then of the body; empty
+            for a public one.
+    """
+
+    body: NameBody
+    partition: Partition | None
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedName:
+    """A fresh declaration with the key that opens it.
+
+    Attributes:
+        declaration: the object.
+        opened: what it says, as somebody with its keys reads it.
+    """
+
+    declaration: NameDeclaration
+    opened: OpenedName
+
+
 def create_name_declaration(
     attester: EntitySecret,
     attester_location: Location,
@@ -243,7 +272,27 @@ def create_name_declaration(
     namespace_location: Location | None = None,
     partition: Sequence[bytes] = (),
 ) -> NameDeclaration:
-    """Return a fresh declaration.
+    """Return a fresh declaration; see `declare_name`."""
+    return declare_name(
+        attester,
+        attester_location,
+        body,
+        namespace=namespace,
+        namespace_location=namespace_location,
+        partition=partition,
+    ).declaration
+
+
+def declare_name(
+    attester: EntitySecret,
+    attester_location: Location,
+    body: NameBody,
+    *,
+    namespace: Entity | None = None,
+    namespace_location: Location | None = None,
+    partition: Sequence[bytes] = (),
+) -> CreatedName:
+    """Return a fresh declaration, and the key with which its maker can always read it.
 
     Args:
         attester: whose word it is.
@@ -259,8 +308,8 @@ def create_name_declaration(
     if not is_name(body.name):
         raise InvalidParameterError("invalid name: use 1 to 63 characters of a-z, 0-9, _ and -")
     start, end = body.validity.not_before, body.validity.not_after
-    if end < start or end - start > THREE_YEARS_NS:
-        raise InvalidParameterError("valid range cannot exceed roughly 3 years")
+    if end < start:
+        raise InvalidParameterError("invalid validity times")
     if len(partition) > PREFIX_SLOTS:
         raise InvalidParameterError(
             f"the partition of a name has at most {PREFIX_SLOTS} components, not {len(partition)}"
@@ -270,13 +319,16 @@ def create_name_declaration(
         if partition or namespace_location is not None:
             raise InvalidParameterError("namespace, its location and partition go together")
         content, key = plaintext, der.external(_PLAIN, der.sequence())
+        slots: Partition | None = None
+        name_key = b""
     else:
         if namespace_location is None or not partition:
             raise InvalidParameterError("namespace, its location and partition go together")
-        content_key = secrets.token_bytes(SEALED_KEY_BYTES)
+        name_key = secrets.token_bytes(NAME_KEY_BYTES)
+        envelope_key, content_key = name_key[:SEALED_KEY_BYTES], name_key[SEALED_KEY_BYTES:]
         prefix = (*partition, *(b"",) * (PREFIX_SLOTS - len(partition)))
         slots = wr1_partition(prefix, start, end)
-        sealed = seal_for_namespace(namespace, namespace_location, slots, content_key)
+        sealed = seal_for_namespace(namespace, namespace_location, slots, content_key, envelope_key)
         content, key = seal(content_key, plaintext), der.external(_WR1, sealed)
     unrevocable = _tbs(attester, attester_location, (), content, key)
     blob = _revocation_blob(attester.secret64, unrevocable)
@@ -285,7 +337,8 @@ def create_name_declaration(
     tbs = _tbs(attester, attester_location, (option,), content, key)
     signature = attester.signing_key.sign(tbs)
     wire = der.external(NAME_DECLARATION_KIND, der.sequence(tbs, der.octets(signature)))
-    return NameDeclaration.from_bytes(wire)
+    whole = NameBody.from_bytes(plaintext)  # in whole seconds
+    return CreatedName(NameDeclaration.from_bytes(wire), OpenedName(whole, slots, name_key))
 
 
 def name_revocation_blob(attester_secret64: bytes, declaration: NameDeclaration) -> bytes:
@@ -322,21 +375,6 @@ def check_name_signature(declaration: NameDeclaration, attester: Entity) -> None
     verify(attester.verifying_key, declaration.signature, declaration.tbs)
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedName:
-    """A declaration that could be read.
-
-    Attributes:
-        body: what it says.
-        partition: the twenty slots of its key; None for a public one.
-        content_key: opens the body, 28 bytes; empty for a public one.
-    """
-
-    body: NameBody
-    partition: Partition | None
-    content_key: bytes = field(repr=False)
-
-
 def open_name(
     declaration: NameDeclaration,
     reader: EntitySecret,
@@ -352,27 +390,82 @@ def open_name(
     Raises:
         ObjectError: what the keys lead to is unsound.
     """
-    if declaration.is_public:
-        return OpenedName(NameBody.from_bytes(declaration.content), None, b"")
-    found = namespace_content_key(declaration.keys[0], reader, held)
-    if found is None:
+    if declaration.key is None:
+        return open_public_name(declaration)
+    envelope_key = namespace_envelope_key(declaration.key, reader, held)
+    if envelope_key is None:
         return None
-    partition, content_key = found
-    return open_name_with_key(declaration, content_key, partition)
+    return open_labelled_name(declaration, declaration.key, envelope_key, reader, held)[1]
 
 
-def open_name_with_key(
-    declaration: NameDeclaration, content_key: bytes, partition: Partition | None = None
-) -> OpenedName:
+def open_public_name(declaration: NameDeclaration) -> OpenedName:
+    """Return what a declaration for everybody says.
+
+    Raises:
+        ObjectError: the body is unsound.
+    """
+    return OpenedName(NameBody.from_bytes(declaration.content), None, b"")
+
+
+def open_labelled_name(
+    declaration: NameDeclaration,
+    key: NamespaceKey,
+    envelope_key: bytes,
+    reader: EntitySecret,
+    held: Callable[[Hash], ReaderKeys | None],
+) -> tuple[Partition, OpenedName | None]:
+    """Return the partition, and what the declaration says where the reader has a key for that.
+
+    Args:
+        declaration: to read.
+        key: of the declaration.
+        envelope_key: 28 bytes, as `namespace_envelope_key` finds it.
+        reader: as for `open_name`.
+        held: as for `open_name`.
+
+    Raises:
+        ObjectError: what the keys lead to is unsound.
+    """
+    envelope = read_namespace_envelope(key, envelope_key)
+    content_key = envelope.content_key(key.namespace, reader, held)
+    if content_key is None:
+        return envelope.partition, None
+    body = open_name_body(declaration, content_key)
+    return envelope.partition, OpenedName(body, envelope.partition, envelope_key + content_key)
+
+
+def open_name_with_key(declaration: NameDeclaration, name_key: bytes) -> OpenedName:
     """Return what a declaration says, with the key that opened it before.
+
+    Args:
+        declaration: to read.
+        name_key: 56 bytes, from `OpenedName`; of no use for a public declaration.
 
     Raises:
         ObjectError: the key is wrong, or what it opens is unsound.
     """
-    if declaration.is_public:
-        return OpenedName(NameBody.from_bytes(declaration.content), None, b"")
+    if declaration.key is None:
+        return open_public_name(declaration)
+    if len(name_key) != NAME_KEY_BYTES:
+        raise MalformedObjectError(f"the key of a name has {NAME_KEY_BYTES} bytes")
+    envelope = read_namespace_envelope(declaration.key, name_key[:SEALED_KEY_BYTES])
+    body = open_name_body(declaration, name_key[SEALED_KEY_BYTES:])
+    return OpenedName(body, envelope.partition, name_key)
+
+
+def open_name_body(declaration: NameDeclaration, content_key: bytes) -> NameBody:
+    """Return what a sealed body says.
+
+    Args:
+        declaration: whose body is sealed.
+        content_key: 28 bytes.
+
+    Raises:
+        ObjectError: the key is wrong, or what it opens is unsound.
+    """
+    if len(content_key) != SEALED_KEY_BYTES:
+        raise MalformedObjectError("ciphertext is not correctly constructed")
     try:
-        plaintext = open_sealed(content_key, declaration.content)
+        return NameBody.from_bytes(open_sealed(content_key, declaration.content))
     except MessageDecryptError as error:
         raise MalformedObjectError("ciphertext is not correctly constructed") from error
-    return OpenedName(NameBody.from_bytes(plaintext), partition, content_key)
