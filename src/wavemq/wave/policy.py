@@ -20,7 +20,7 @@ from wavemq.wave.pattern import is_valid_resource, is_within, restrict
 STATEMENTS_MAX: Final = 10
 PERMISSIONS_MAX: Final = 64
 COMBINED_STATEMENTS_MAX: Final = 1000
-COMPARISONS_MAX: Final = 2_000_000
+COMPARISONS_MAX: Final = 1_200_000
 """Comparisons of statements for one proof: enough for a union of 1000, and about a second."""
 TRUST_MIN: Final = 1
 TRUST_MAX: Final = 4
