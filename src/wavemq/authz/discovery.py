@@ -18,14 +18,20 @@ import structlog
 
 from wavemq import limits
 from wavemq.authz.graph import ActiveGrant, Entry
+from wavemq.authz.known_names import KnownName
+from wavemq.authz.name_opening import LockedDeclaration, OpenedDeclaration
 from wavemq.authz.opening import Attempt, Discarded, Locked, Opened, check_grant, try_to_open
 from wavemq.authz.state import EntryState, QueueEntry, QueuePosition
 from wavemq.errors import (
     CorruptRecordError,
+    InvalidParameterError,
+    LookupFailureError,
     ObjectError,
     UnavailableError,
     UnsupportedLocationSchemeError,
 )
+from wavemq.wave.attestation_open import check_outer_signature, open_with_prover_key
+from wavemq.wave.name import check_name_signature
 from wavemq.wave.policy import RTreePolicy
 
 if TYPE_CHECKING:
@@ -38,9 +44,12 @@ if TYPE_CHECKING:
     from wavemq.authz.state import AuthorityState
     from wavemq.authz.workers import Workers
     from wavemq.clock import Instant
+    from wavemq.wave.attestation import Attestation
     from wavemq.wave.entity import Entity
     from wavemq.wave.hashes import Hash
     from wavemq.wave.keyring import EntitySecret
+    from wavemq.wave.location import Location
+    from wavemq.wave.name import CreatedName
 
 _log = structlog.get_logger(__name__)
 
@@ -49,7 +58,7 @@ QUEUES_AT_ONCE_MAX: Final = 8
 ENTRIES_PER_ROUND_MAX: Final = 256
 """Entries taken from one queue before what they name is looked at."""
 ATTEMPTS_AT_ONCE_MAX: Final = 16
-"""Attestations that are fetched and opened as one piece of work."""
+"""Objects that are fetched and opened as one piece of work."""
 FAILURES_REPORTED_MAX: Final = 32
 """Different failures that one report lists."""
 
@@ -261,22 +270,60 @@ class Discovery:
                 envelope_key=attempt.envelope_key,
             )
             return
-        self.graph.keep_opened(entry, attempt)
+        if isinstance(attempt, LockedDeclaration):
+            self.graph.keep_locked(
+                entry,
+                attempt.namespace,
+                tried=attempt.revision,
+                envelope_key=attempt.envelope_key,
+            )
+            return
         try:
-            parties = await self._parties(attempt, is_offline=is_offline)
-            if parties is None:
-                self.graph.keep_unsettled(entry)
-                return
-            attester, subject, namespace = parties
-            await self.workers.run(check_grant, attempt, attester)
+            if isinstance(attempt, OpenedDeclaration):
+                self.graph.keep_opened(entry, attempt.content.key)
+                is_settled = await self._accept_name(attempt, is_offline=is_offline)
+            else:
+                self.graph.keep_opened(entry, attempt.content.prover_key)
+                is_settled = await self._accept_grant(attempt, is_offline=is_offline)
         except UnavailableError as error:
             tally.fail(error.reason)
-            self.graph.keep_unsettled(entry)
-            return
+            is_settled = False
         except ObjectError as error:
             _log.info("queue_entry_discarded", entry=entry.hash.to_text(), reason=error.reason)
             self.graph.discard(entry)
             return
+        if not is_settled:
+            self.graph.keep_unsettled(entry)
+
+    async def _accept_name(self, opened: OpenedDeclaration, *, is_offline: bool) -> bool:
+        """Take in a name that its attester signed; return whether the attester could be found.
+
+        Raises:
+            UnavailableError: storage did not answer.
+            ObjectError: the attester did not sign it, or what has its hash is no entity.
+        """
+        declaration = opened.declaration
+        places = (declaration.attester_location, *self.library.locations)
+        attester = await self.library.entity(declaration.attester, places, is_offline=is_offline)
+        if attester is None:
+            return False
+        await self.workers.run(check_name_signature, declaration, attester)
+        content = opened.content
+        self.graph.accept_name(KnownName(declaration, content.body, content.partition))
+        return True
+
+    async def _accept_grant(self, attempt: Opened, *, is_offline: bool) -> bool:
+        """Take in a grant that its attester signed; return whether all parties could be found.
+
+        Raises:
+            UnavailableError: storage did not answer.
+            ObjectError: the attester did not sign it, or what has a party's hash is no entity.
+        """
+        parties = await self._parties(attempt, is_offline=is_offline)
+        if parties is None:
+            return False
+        attester, subject, namespace = parties
+        await self.workers.run(check_grant, attempt, attester)
         grant = ActiveGrant(
             hash=attempt.attestation.hash,
             subject_location=attempt.attestation.subject_location,
@@ -289,6 +336,7 @@ class Discovery:
             prover_key=attempt.content.prover_key,
         )
         self.graph.accept(attempt, grant, namespace)
+        return True
 
     async def _parties(
         self, opened: Opened, *, is_offline: bool
@@ -315,6 +363,74 @@ class Discovery:
                 return None
             found.append(entity)
         return found[0], found[1], found[2] if len(found) > 2 else None
+
+    # --- what comes by another way than a queue ---------------------------------------------
+
+    async def add(self, attestation: Attestation, prover_key: bytes) -> None:
+        """Take in an attestation (wave.md 14.4); one that is active already changes nothing.
+
+        Args:
+            attestation: need not be in storage.
+            prover_key: 84 bytes that open it; empty where the perspective's keys may.
+
+        Raises:
+            InvalidSignatureError: it is forged.
+            BodySchemeError, MalformedObjectError: the prover key does not open it.
+            LookupFailureError: the prover key opens it, and an entity in it is not in storage.
+            StorageError: storage did not answer.
+            InvalidParameterError: the perspective has no room for it.
+        """
+        if self.graph.is_active(attestation.hash):
+            return
+        opened = None
+        if prover_key:
+            content = await self.workers.run(open_with_prover_key, attestation, prover_key)
+            opened = Opened(attestation, content)
+            if not await self._accept_grant(opened, is_offline=False):
+                raise LookupFailureError("an entity that the attestation names is not in storage")
+        else:
+            await self.workers.run(check_outer_signature, attestation)
+        entry = await self._entry_of(
+            attestation.hash, attestation.wire, attestation.subject_location
+        )
+        if opened is not None:
+            self.graph.keep_opened(entry, opened.content.prover_key)
+        else:
+            self.graph.try_at_once(entry)
+        await self._open_everything(_Tally(), is_offline=False)
+        await self._save()
+
+    async def add_name(self, created: CreatedName) -> None:
+        """Take in a name that the perspective has declared itself.
+
+        Raises:
+            InvalidParameterError: the perspective has no room for it.
+        """
+        declaration, opened = created.declaration, created.opened
+        place = declaration.attester_location
+        entry = await self._entry_of(declaration.hash, declaration.wire, place)
+        self.graph.keep_opened(entry, opened.key)
+        self.graph.accept_name(KnownName(declaration, opened.body, opened.partition))
+        await self._save()
+
+    async def follow(self, entity: Hash, location: Location) -> None:
+        """Have a queue read by every synchronization from now on.
+
+        Raises:
+            InvalidParameterError: the perspective reads as many queues as it may.
+        """
+        position = self.graph.note_interesting(entity, location)
+        if position is None:
+            raise InvalidParameterError("the perspective follows as many entities as it may")
+        await asyncio.to_thread(self.state.save_progress, self.graph.own, positions=[position])
+
+    async def _entry_of(self, found: Hash, wire: bytes, location: Location) -> Entry:
+        """Return the entry of an object that is at hand, and remember the object."""
+        entry = self.graph.entry(found, location)
+        if entry is None:
+            raise InvalidParameterError("the perspective remembers as many objects as it may")
+        await asyncio.to_thread(self.state.remember_object, found, wire)
+        return entry
 
     # --- disk -------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ from wavemq.authz.verdicts import BuiltProof, ProofVerdict, Validity
 from wavemq.authz.verification import ProofChecker
 from wavemq.authz.workers import Workers
 from wavemq.errors import LookupFailureError
+from wavemq.wave.attestation import Attestation
 from wavemq.wave.attestation_open import check_outer_signature
 from wavemq.wave.validity import Validity as Period
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     from wavemq.authz.objects import ObjectStore
     from wavemq.clock import Instant
-    from wavemq.wave.attestation import Attestation, VerifierBody
+    from wavemq.wave.attestation import VerifierBody
     from wavemq.wave.attestation_create import CreatedAttestation
     from wavemq.wave.entity import Entity
     from wavemq.wave.hashes import Hash
@@ -151,6 +152,44 @@ class Engine:
     ) -> SyncReport:
         """Bring the perspective's graph up to date; see `Perspectives.synchronize`."""
         return await self._perspectives.synchronize(perspective, now=now, progress=progress)
+
+    async def mark_interesting(
+        self, perspective: Perspective, entity: Hash, location: Location
+    ) -> None:
+        """Have a perspective read an entity's queue from its next synchronization on.
+
+        Args:
+            perspective: who is interested; remembered on disk.
+            entity: in whom.
+            location: where the entity's queue is.
+
+        Raises:
+            InvalidParameterError: the perspective follows as many entities as it may.
+        """
+        await perspective.state.discovery.follow(entity, location)
+
+    async def add_attestation(
+        self, perspective: Perspective, der: bytes, prover_key: bytes = b"", *, now: Instant
+    ) -> None:
+        """Take an attestation into a perspective's graph (wave.md 14.4), however it came.
+
+        Doing it again changes nothing.
+
+        Args:
+            perspective: whose graph.
+            der: the wire object, DER or PEM; need not be in storage.
+            prover_key: 84 bytes that open it; without it the perspective's own keys are tried,
+                and, if they do not open it, those that later grants bring.
+            now: the present.
+
+        Raises:
+            ObjectError: it is no sound attestation, forged, or the prover key is not its key.
+            LookupFailureError: an entity that it names is not in storage.
+            StorageError: storage did not answer.
+            InvalidParameterError: the perspective has no room for it.
+        """
+        attestation = Attestation.from_bytes(der)
+        await perspective.state.discovery.add(attestation, prover_key)
 
     def known_perspective(
         self, entity_hash: Hash, location: Location | None = None

@@ -4,8 +4,8 @@ Owns the states of wave.md 7.1 and the rules of the closure of 7.2: what becomes
 keys belong to whom, what is to be tried again. Refuses to know storage, disk, the clock and how
 attestations are opened; it is told and it answers what to do next. Fault model: everybody may put
 anything into anybody's queue and grant anything to anybody, so entities and entries are bounded,
-and nothing counts as a grant before both signatures have been checked by the caller. Not safe for
-threads: it belongs to the event loop.
+and nothing counts as a grant or a name before its signatures have been checked by the caller. Not
+safe for threads: it belongs to the event loop.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from wavemq.authz.held_keys import HeldKeys
+from wavemq.authz.known_names import KnownName, KnownNames
 from wavemq.authz.state import EntryState, QueueEntry, QueuePosition
 from wavemq.wave.policy import RTreePolicy
 from wavemq.wave.public_key import IBE_PARAMS, OAQUE_PARAMS
@@ -110,6 +111,8 @@ class PerspectiveGraph:
     def __init__(self, own: Hash, location: Location) -> None:
         self.own = own
         self.keys = HeldKeys()
+        self.names = KnownNames(own)
+        self._interesting: set[Hash] = set()
         self._queues: dict[tuple[Hash, Location], QueuePosition] = {}
         self._unread: dict[tuple[Hash, Location], None] = {}
         self._entries: dict[Hash, Entry] = {}
@@ -123,16 +126,26 @@ class PerspectiveGraph:
 
     # --- queues -----------------------------------------------------------------------------
 
-    def note_interesting(self, entity: Hash, location: Location) -> None:
-        """Have the queue of `entity` at `location` read from now on."""
-        key = (entity, location)
-        if key in self._queues:
-            return
-        if len(self._queues) >= INTERESTING_QUEUES_MAX:
-            _log.warning("interesting_queues_full", perspective=self.own.to_text())
-            return
-        self._queues[key] = QueuePosition(entity, location, "", 0)
-        self._unread[key] = None
+    def note_interesting(self, entity: Hash, location: Location) -> QueuePosition | None:
+        """Have the queue of `entity` at `location` read from now on, and those of whom it named.
+
+        Returns how far it has been read; None where there is no room for it.
+        """
+        wanted = [(entity, location)]
+        while wanted:
+            key = wanted.pop()
+            if key in self._queues:
+                continue
+            if len(self._queues) >= INTERESTING_QUEUES_MAX:
+                _log.warning("interesting_queues_full", perspective=self.own.to_text())
+                break
+            self._queues[key] = QueuePosition(*key, "", 0)
+            self._unread[key] = None
+            if key[0] not in self._interesting:
+                self._interesting.add(key[0])
+                named = (name.body for name in self.names.by(key[0]))
+                wanted += [(body.subject, body.subject_location) for body in named]
+        return self._queues.get((entity, location))
 
     def begin_synchronization(self) -> None:
         """Have every queue read once more, and everything tried again that may have changed."""
@@ -172,6 +185,26 @@ class PerspectiveGraph:
 
     # --- entries ----------------------------------------------------------------------------
 
+    def entry(self, found: Hash, location: Location) -> Entry | None:
+        """Return the entry of an object that came by another way than a queue.
+
+        Args:
+            found: the object.
+            location: where it should be.
+
+        Returns None where there is no room for another.
+        """
+        known = self._entries.get(found)
+        if known is None and (len(self._entries) < ENTRIES_MAX or self._make_room()):
+            known = self._entries[found] = Entry(found, location)
+            self._changed[found] = None
+        return known
+
+    def try_at_once(self, entry: Entry) -> None:
+        """Have an entry that is not open tried by whoever opens entries next."""
+        if entry.state is not EntryState.OPENED:
+            self._fresh[entry.hash] = None
+
     def restore(self, positions: Sequence[QueuePosition], entries: Sequence[Entry]) -> None:
         """Take over what an earlier process knew; `entries` carry their opened keys.
 
@@ -182,6 +215,7 @@ class PerspectiveGraph:
             key = (position.queue, position.location)
             if key in self._queues or len(self._queues) < INTERESTING_QUEUES_MAX:
                 self._queues[key] = position
+                self._interesting.add(position.queue)
         for entry in entries[:ENTRIES_MAX]:
             self._entries[entry.hash] = entry
             if entry.state is EntryState.OPENED:
@@ -194,8 +228,8 @@ class PerspectiveGraph:
     def take_to_open(self, count: int) -> list[Entry]:
         """Return up to `count` entries that are worth an attempt now; each is handed out once."""
         if not self._fresh:
-            for subject, locked in self._locked.items():
-                revision = self.keys.revision(subject)
+            for owner, locked in self._locked.items():
+                revision = self.keys.revision(owner)
                 if revision > locked.revision:
                     self._fresh.update(locked.entries)
                     locked.entries.clear()
@@ -210,12 +244,19 @@ class PerspectiveGraph:
         self._unsettled[entry.hash] = None
 
     def keep_locked(
-        self, entry: Entry, subject: Hash, *, tried: int, envelope_key: bytes | None
+        self, entry: Entry, owner: Hash, *, tried: int, envelope_key: bytes | None
     ) -> None:
-        """Note that no key opens the body yet; `envelope_key` is known once it is labelled."""
+        """Note that no key opens the body yet; `envelope_key` is known once it is labelled.
+
+        Args:
+            entry: what was tried.
+            owner: whose keys are waited for: an attestation's subject, a name's namespace.
+            tried: the revision of the owner's keys that did not open it.
+            envelope_key: 28 bytes, or None.
+        """
         state = EntryState.PENDING if envelope_key is None else EntryState.LABELLED
         self._change(entry, state, envelope_key)
-        locked = self._locked[subject]
+        locked = self._locked[owner]
         if not locked.entries:
             locked.revision = max(locked.revision, tried)
         if tried < locked.revision:
@@ -227,9 +268,9 @@ class PerspectiveGraph:
         """Note that the entry is of no use to anybody."""
         self._change(entry, EntryState.DISCARDED, None)
 
-    def keep_opened(self, entry: Entry, opened: Opened) -> None:
-        """Note that the body is open, so that no pairing work is ever needed for it again."""
-        self._change(entry, EntryState.OPENED, opened.content.prover_key)
+    def keep_opened(self, entry: Entry, key: bytes) -> None:
+        """Note that `key` opens the body: no pairing work is ever needed for it again."""
+        self._change(entry, EntryState.OPENED, key)
 
     def accept(self, opened: Opened, grant: ActiveGrant, namespace: Entity | None) -> None:
         """Take in an attestation whose signatures have been checked (wave.md 7.2 step 4).
@@ -257,6 +298,22 @@ class PerspectiveGraph:
                     owner, bundle.keys, is_from_owner=owner.hash == grant.attester.hash
                 )
 
+    def accept_name(self, name: KnownName) -> None:
+        """Take in a name declaration whose signature has been checked (wave.md 11.4).
+
+        The subject becomes interesting with its attester, not before: an honest declaration is in
+        the queue of its attester, which is read; and nobody whose queue is not read can have the
+        perspective read further ones.
+        """
+        if not self.names.add(name):
+            _log.warning("names_full", perspective=self.own.to_text())
+        elif name.declaration.attester in self._interesting:
+            self.note_interesting(name.body.subject, name.body.subject_location)
+
+    def is_active(self, grant: Hash) -> bool:
+        """Whether an attestation is open and genuine."""
+        return grant in self._active
+
     def take_changes(self) -> list[Entry]:
         """Return the entries that the disk does not know yet, and consider them written."""
         changed = [self._entries[key] for key in self._changed]
@@ -270,7 +327,7 @@ class PerspectiveGraph:
         return list(self._active.values())
 
     def locked(self) -> list[Entry]:
-        """Return attestations that are known and not open."""
+        """Return attestations and name declarations that are known and not open."""
         return [self._entries[key] for locked in self._locked.values() for key in locked.entries]
 
     def queue_count(self) -> int:

@@ -1,6 +1,7 @@
-"""One attempt to open one attestation with everything that a perspective has.
+"""One attempt to open what a queue names with everything that a perspective has.
 
-Owns the order in which keys are tried (wave.md 4.9). Refuses to know where the attestation came
+Owns the order in which keys are tried on attestations (wave.md 4.9); name declarations are for
+`name_opening`. Refuses to know where the object came
 from and what follows from it; runs in worker threads and touches nothing. Fault model: the bytes
 come from a queue that anybody may fill, so whatever is unsound about them is an outcome here and
 not an exception, and the number of keys tried is bounded by what `HeldKeys` offers.
@@ -11,7 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from wavemq.errors import MessageDecryptError, ObjectError, WaveMQError
+from wavemq.authz.name_opening import LockedDeclaration, OpenedDeclaration, try_to_open_name
+from wavemq.errors import MessageDecryptError, ObjectError, UnexpectedObjectError, WaveMQError
 from wavemq.wave.attestation import Attestation
 from wavemq.wave.attestation_open import (
     ENVELOPE_KEY_BYTES,
@@ -64,12 +66,12 @@ class Locked:
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """The object is of no use: not an attestation, malformed, or another kind."""
+    """The object is of no use: malformed, or neither an attestation nor a name declaration."""
 
     reason: str
 
 
-Attempt = Opened | Locked | Discarded
+Attempt = Opened | Locked | OpenedDeclaration | LockedDeclaration | Discarded
 
 
 def try_to_open(content: bytes, key: bytes | None, reader: EntitySecret, held: HeldKeys) -> Attempt:
@@ -77,13 +79,17 @@ def try_to_open(content: bytes, key: bytes | None, reader: EntitySecret, held: H
 
     Args:
         content: the wire object.
-        key: what opened it earlier: the prover key (84 bytes), the envelope key (28), empty for a
-            plain body, or None.
+        key: what opened it earlier: the prover key (84 bytes), a name's key (56), the envelope
+            key (28), empty for a plain body, or None.
         reader: the perspective's own keys.
         held: the keys that it was given.
     """
     try:
-        return _try(Attestation.from_bytes(content), key, reader, held)
+        try:
+            attestation = Attestation.from_bytes(content)
+        except UnexpectedObjectError:
+            return try_to_open_name(content, key, reader, held)
+        return _try(attestation, key, reader, held)
     except WaveMQError as error:
         return Discarded(error.reason)
 

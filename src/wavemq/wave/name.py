@@ -51,7 +51,8 @@ _PLAIN: Final = (17, 2)
 _REVOCATIONS: Final = 2
 """The place of the revocations in the signed part."""
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,63}")
-NAME_KEY_BYTES: Final = 2 * SEALED_KEY_BYTES
+ENVELOPE_KEY_BYTES: Final = SEALED_KEY_BYTES
+NAME_KEY_BYTES: Final = ENVELOPE_KEY_BYTES + SEALED_KEY_BYTES
 NAME_PARTS_MAX: Final = 32
 """Parts of one full name."""
 
