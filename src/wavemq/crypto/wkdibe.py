@@ -255,6 +255,45 @@ def derive_many(
         raise MalformedObjectError(f"could not derive keys: {error}") from error
 
 
+def encapsulate(params: Params, pattern: Pattern, key_bytes: int) -> tuple[bytes, bytes]:
+    """Return a fresh symmetric key, and its ciphertext for holders of a key that matches.
+
+    Args:
+        params: of the system.
+        pattern: whom it is for.
+        key_bytes: of the symmetric key.
+
+    Raises:
+        MalformedPartitionError: the pattern has not 20 components.
+        MalformedObjectError: the parameters are unsound.
+    """
+    _check_pattern(pattern)
+    return params.decoded.encapsulate(pattern, key_bytes)
+
+
+def decapsulate(
+    holder: MasterKey | SecretKey,
+    params: Params,
+    pattern: Pattern,
+    ciphertext: bytes,
+    key_bytes: int,
+) -> bytes:
+    """Return the symmetric key of a ciphertext; a holder that does not fit gives a wrong one.
+
+    Raises:
+        MessageDecryptError: the ciphertext is unsound, or the holder's pattern is another.
+        MalformedObjectError: the holder's own key is unsound.
+    """
+    _check_pattern(pattern)
+    decoded = holder.decoded
+    try:
+        if isinstance(decoded, _kernel.WkdMasterKey):
+            return decoded.decapsulate(ciphertext, key_bytes)
+        return decoded.decapsulate(params.decoded.slots, pattern, ciphertext, key_bytes)
+    except _kernel.EncodingError as error:
+        raise MessageDecryptError(f"could not decrypt: {error}") from error
+
+
 def encrypt(params: Params, pattern: Pattern, data: bytes) -> bytes:
     """Return the message for holders of a key that matches `pattern`.
 
@@ -262,8 +301,7 @@ def encrypt(params: Params, pattern: Pattern, data: bytes) -> bytes:
         MalformedPartitionError: the pattern has not 20 components.
         MalformedObjectError: the parameters are unsound.
     """
-    _check_pattern(pattern)
-    key, ciphertext = params.decoded.encapsulate(pattern, SEALED_KEY_BYTES)
+    key, ciphertext = encapsulate(params, pattern, SEALED_KEY_BYTES)
     return _LENGTH_PREFIX + ciphertext + seal(key, data)
 
 
@@ -283,12 +321,5 @@ def decrypt(holder: MasterKey | SecretKey, params: Params, pattern: Pattern, dat
     if len(data) < MESSAGE_OVERHEAD_BYTES or data[:2] != _LENGTH_PREFIX:
         raise MessageDecryptError("could not decrypt: wrong length")
     ciphertext = data[2 : 2 + CIPHERTEXT_BYTES]
-    decoded = holder.decoded
-    try:
-        if isinstance(decoded, _kernel.WkdMasterKey):
-            key = decoded.decapsulate(ciphertext, SEALED_KEY_BYTES)
-        else:
-            key = decoded.decapsulate(params.decoded.slots, pattern, ciphertext, SEALED_KEY_BYTES)
-    except _kernel.EncodingError as error:
-        raise MessageDecryptError(f"could not decrypt: {error}") from error
+    key = decapsulate(holder, params, pattern, ciphertext, SEALED_KEY_BYTES)
     return open_sealed(key, data[2 + CIPHERTEXT_BYTES :])
