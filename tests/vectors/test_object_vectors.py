@@ -69,7 +69,7 @@ def object_secret(name: str) -> EntitySecret:
 
 
 def test_every_key_of_the_files_is_known_here_or_in_the_tests_of_authority() -> None:
-    elsewhere = {"proofs", "name_declarations"}  # authority; names come with the next release
+    elsewhere = {"proofs", "name_declarations"}
     assert set(OBJECTS) == {
         "_about",
         "entities",
