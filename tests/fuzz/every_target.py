@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from tests.fuzz import (
+    agent_targets,
     authority_targets,
+    gateway_targets,
     kernel_targets,
     name_targets,
     object_targets,
@@ -16,7 +18,9 @@ TARGETS: dict[str, Target] = {
     target.name: target
     for part in (
         object_targets,
+        agent_targets,
         authority_targets,
+        gateway_targets,
         name_targets,
         kernel_targets,
         wire_targets,

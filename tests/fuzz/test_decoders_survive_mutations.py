@@ -63,6 +63,7 @@ def test_mutated_inputs_are_refused_or_sound(name: str) -> None:
 def test_some_seed_is_accepted(name: str) -> None:
     # Else the target would test its own mistake.
     target = TARGETS[name]
-    never_accepting = {"wire_error", "storage_refusal"}  # they raise what they read
+    # These raise what they read, or know nothing yet.
+    never_accepting = {"wire_error", "storage_refusal", "agent_resolve_reverse_name"}
     accepted = [seed for seed in target.seeds() if check_input(target, seed)]
     assert accepted or name in never_accepting

@@ -10,6 +10,7 @@ from typing import Final
 from tests.fuzz import decoder_seeds as seeds
 from tests.fuzz.fuzz_target import Target, each, expect
 from tests.support.vectors import vectors
+from wavemq.agent.config import read_config
 from wavemq.cli.wv import text as typed
 from wavemq.cli.wv.settings import CONFIG_VARIABLE, HOME_VARIABLE, read_settings
 from wavemq.clock import Instant
@@ -78,14 +79,15 @@ _DIRECTORY: Final = Path(tempfile.mkdtemp(prefix="wavemq-fuzz-"))
 
 
 def _configuration_files(given: bytes) -> None:
-    """Read one file as configuration of `wv` and of the router."""
+    """Read one file as configuration of `wv`, of the agent and of the router."""
     path = _DIRECTORY / "configuration.toml"
     path.write_bytes(given)
     environment = {HOME_VARIABLE: str(_DIRECTORY), CONFIG_VARIABLE: str(path)}
-    try:
-        read_settings(None, environment)
-    except ConfigError:
-        load_config(path, {})
+    each(
+        lambda: read_settings(None, environment),
+        lambda: read_config(path),
+        lambda: load_config(path, {}),
+    )
 
 
 _ROUTER_TOML: Final = b"""
