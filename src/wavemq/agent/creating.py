@@ -5,6 +5,7 @@ Owns the defaults of these calls and what they check. Refuses to know how object
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from wavemq.agent.desk import Desk, components_of, hash_of, object_bytes, rtree_policy
@@ -29,6 +30,8 @@ MONTH_NS: Final = 30 * _DAY_NS
 THREE_YEARS_NS: Final = 3 * 365 * _DAY_NS
 """How long names last where a request does not say."""
 TRUST_LEVELS: Final = range(1, 5)
+VISIBILITY_COMPONENTS_MAX: Final = 11
+"""As many slots of a partition are for them (wave.md 4.3, 12.2)."""
 _WR1: Final = {"", "wr1", "1.3.6.1.4.1.51157.3.2"}
 _PLAINTEXT: Final = {"plaintext", "1.3.6.1.4.1.51157.3.1"}
 
@@ -37,15 +40,22 @@ async def create_entity(desk: Desk, request: pb.CreateEntityParams) -> pb.Create
     """Make an entity; it is not published."""
     now = desk.now()
     given = request.revocationLocation if request.HasField("revocationLocation") else None
-    secret = EntitySecret.create(
-        not_before=desk.instant(request.validFrom, now),
-        not_after=desk.instant(request.validUntil, Instant(now + MONTH_NS)),
-        revocation_location=desk.location(given),
-    )
+    not_before = desk.instant(request.validFrom, now)
+    not_after = desk.instant(request.validUntil, Instant(now + MONTH_NS))
+    place = desk.location(given)
     passphrase = request.SecretPassphrase.encode() or None
+
+    def make() -> tuple[EntitySecret, bytes]:
+        secret = EntitySecret.create(
+            not_before=not_before, not_after=not_after, revocation_location=place
+        )
+        return secret, secret.to_bytes(passphrase)
+
+    # Making keys and protecting them takes 0.1 s and more, in which others want to be answered.
+    secret, protected = await asyncio.to_thread(make)
     return pb.CreateEntityResponse(
         PublicDER=secret.entity.wire,
-        SecretDER=secret.to_bytes(passphrase),
+        SecretDER=protected,
         hash=secret.entity.hash.to_bytes(),
     )
 
@@ -64,7 +74,11 @@ async def create_attestation(
     place = desk.location(request.subjectLocation if request.HasField("subjectLocation") else None)
     policy = await _policy(desk, request.policy)
     now = desk.now()
-    visibility = components_of(request.policy.rTreePolicy.visibilityURI)
+    visibility = tuple(request.policy.rTreePolicy.visibilityURI)
+    if len(visibility) > VISIBILITY_COMPONENTS_MAX:
+        raise InvalidParameterError(
+            f"a visibility URI has at most {VISIBILITY_COMPONENTS_MAX} components"
+        )
     created = await desk.engine.grant(
         perspective,
         subject=subject,

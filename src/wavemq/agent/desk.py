@@ -71,9 +71,9 @@ class Desk:
         Raises:
             InvalidParameterError: it is missing, cannot be opened, or its entity is not valid.
         """
-        if not is_given:
-            raise InvalidParameterError("missing perspective")
         try:
+            if not is_given:
+                raise InvalidParameterError("missing perspective")
             if not given.HasField("entitySecret") or not given.entitySecret.DER:
                 raise InvalidParameterError("the perspective has no entity secret")
             location = self.location(given.location) if given.HasField("location") else None

@@ -8,6 +8,7 @@ everything else is answered inside the response.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,6 +32,8 @@ RESPONSE_BYTES_MAX: Final = 64 * MIB
 CALLS_AT_ONCE_MAX: Final = 256
 """Calls that are answered at one time; more get RESOURCE_EXHAUSTED."""
 STOP_SECONDS_MAX: Final = 2.0
+PROBE_SECONDS: Final = 1.0
+"""How long to wait for a program that may listen on a socket already."""
 _OTHERS: Final = 0o177
 """What is kept from a Unix socket: everything but reading and writing by this user."""
 _OPTIONS: Final[tuple[tuple[str, int], ...]] = (
@@ -57,9 +60,12 @@ async def serve_grpc(
     Raises:
         ConfigError: an address cannot be listened at.
     """
+    if unix is not None:
+        _make_room(unix)
     server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=CALLS_AT_ONCE_MAX)
     server.add_generic_rpc_handlers([_handler(service, name) for name in SERVICES])
     bound = None
+    made: Path | None = None
     try:
         if address is not None:
             try:
@@ -69,23 +75,41 @@ async def serve_grpc(
             bound = Address(address.host, port)
         if unix is not None:
             _add_unix(server, unix)
+            made = unix
         await server.start()
         yield bound
     finally:
         await server.stop(STOP_SECONDS_MAX)
-        if unix is not None:
-            _remove(unix)
+        if made is not None:
+            made.unlink(missing_ok=True)
+
+
+def _make_room(path: Path) -> None:
+    """Remove the socket that a killed agent left over.
+
+    Raises:
+        ConfigError: a living program listens there, or there is something else.
+    """
+    try:
+        if not path.exists():
+            return
+        if not path.is_socket():
+            raise ConfigError(f'cannot listen at "{path}": there is a file that is no socket')
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(PROBE_SECONDS)
+            if probe.connect_ex(str(path)) == 0:
+                raise ConfigError(f'cannot listen at "{path}": another program does')
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f'cannot listen at "{path}": {error.strerror or error}') from error
 
 
 def _add_unix(server: grpc.aio.Server, path: Path) -> None:
-    """Listen on a Unix socket; one that is left over from a killed agent gives way.
+    """Listen on a Unix socket that only this user may use.
 
     Raises:
-        ConfigError: it cannot be made, or something else is there.
+        ConfigError: it cannot be made.
     """
-    if path.exists() and not path.is_socket():
-        raise ConfigError(f'cannot listen at "{path}": something else is there')
-    _remove(path)
     # The socket must not be open to others for a moment; nothing else makes files meanwhile.
     before = os.umask(_OTHERS)
     try:
@@ -94,10 +118,6 @@ def _add_unix(server: grpc.aio.Server, path: Path) -> None:
         raise ConfigError(f'cannot listen at "{path}"') from error
     finally:
         os.umask(before)
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
 
 
 def _handler(service: AgentService, name: str) -> grpc.GenericRpcHandler:

@@ -35,8 +35,8 @@ BODY_BYTES_MAX: Final = 8 * MIB
 """One request: a message of 4 MiB in base64, and its JSON."""
 BODY_SECONDS_MAX: Final = 30.0
 """From the first to the last byte of a request body."""
-BODIES_AT_ONCE_MAX: Final = 32
-"""Requests whose bodies are read or answered at one time; others wait."""
+BODIES_BYTES_MAX: Final = 64 * MIB
+"""All requests that are being read or answered; beyond it new ones get 503."""
 CONNECTIONS_MAX: Final = 256
 STOP_SECONDS_MAX: Final = 2
 DEPTH_MAX: Final = 32
@@ -59,7 +59,7 @@ class HttpGateway:
 
     def __init__(self, service: AgentService) -> None:
         self._service = service
-        self._slots = asyncio.Semaphore(BODIES_AT_ONCE_MAX)
+        self._bodies_bytes = 0
         routes = [
             Route(call.path, self._endpoint(call), methods=["POST", "OPTIONS"]) for call in UNARY
         ]
@@ -75,8 +75,7 @@ class HttpGateway:
         async def answer(request: Request) -> Response:
             if request.method == "OPTIONS":
                 return _preflight(request)
-            async with self._slots:
-                body = await _body(request)
+            async with self._body(request) as body:
                 try:
                     params = _parse(call.request, body)
                 except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
@@ -85,6 +84,25 @@ class HttpGateway:
             return _with_origin(request, JSONResponse(to_json(response)))
 
         return answer
+
+    @asynccontextmanager
+    async def _body(self, request: Request) -> AsyncIterator[bytes]:
+        """Read a request's body; its bytes count against the bound of all until it is answered."""
+        body = bytearray()
+        try:
+            async with asyncio.timeout(BODY_SECONDS_MAX):
+                async for chunk in request.stream():
+                    if len(body) + len(chunk) > BODY_BYTES_MAX:
+                        raise HTTPException(413, f"a request has at most {BODY_BYTES_MAX} bytes")
+                    if self._bodies_bytes + len(chunk) > BODIES_BYTES_MAX:
+                        raise HTTPException(503, "too many requests at once; try again")
+                    self._bodies_bytes += len(chunk)
+                    body += chunk
+            yield bytes(body)
+        except TimeoutError as error:
+            raise HTTPException(408, f"the request took over {BODY_SECONDS_MAX:g} s") from error
+        finally:
+            self._bodies_bytes -= len(body)
 
 
 def to_json(message: Message) -> dict[str, Any]:
@@ -105,20 +123,6 @@ def _parse(kind: type[Message], body: bytes) -> Message:
         ignore_unknown_fields=True,
         max_recursion_depth=DEPTH_MAX,
     )
-
-
-async def _body(request: Request) -> bytes:
-    """Return a request's body within its bounds."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS_MAX):
-            async for chunk in request.stream():
-                if len(body) + len(chunk) > BODY_BYTES_MAX:
-                    raise HTTPException(413, f"a request has at most {BODY_BYTES_MAX} bytes")
-                body += chunk
-    except TimeoutError as error:
-        raise HTTPException(408, f"the request took over {BODY_SECONDS_MAX:g} s") from error
-    return bytes(body)
 
 
 def _unreadable(error: Exception) -> Response:
@@ -150,10 +154,11 @@ def _with_origin(request: Request, response: Response) -> Response:
 
 def _preflight(request: Request) -> Response:
     """Answer what a browser asks before it calls."""
+    if "access-control-request-method" not in request.headers:
+        raise HTTPException(405)
     response = Response()
-    if "access-control-request-method" in request.headers:
-        response.headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
-        response.headers["Access-Control-Allow-Methods"] = _ALLOWED_METHODS
+    response.headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
+    response.headers["Access-Control-Allow-Methods"] = _ALLOWED_METHODS
     return _with_origin(request, response)
 
 

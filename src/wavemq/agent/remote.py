@@ -94,6 +94,8 @@ async def connect_agent(address: str) -> AsyncIterator[RemoteAgent]:
     options = (
         ("grpc.max_receive_message_length", RESPONSE_BYTES_MAX),
         ("grpc.enable_retries", 0),
+        # Secrets go to the agent, not to whatever proxy the environment names.
+        ("grpc.enable_http_proxy", 0),
     )
     async with grpc.aio.insecure_channel(address, options=options) as channel:
         yield RemoteAgent(channel, address)

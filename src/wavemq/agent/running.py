@@ -39,6 +39,11 @@ class BoundAgent:
     http: Address | None
     unix: Path | None
 
+    def doors(self) -> dict[str, str]:
+        """Return the doors that exist, by kind."""
+        doors = {"grpc": self.grpc, "http": self.http, "unix": self.unix}
+        return {kind: str(where) for kind, where in doors.items() if where is not None}
+
     def line(self) -> str:
         """Return the line that scripts wait for (wave.md 14.1)."""
         return f"server started on {self.grpc or self.unix or self.http}"
@@ -57,10 +62,15 @@ def run_agent(path: Path, *, on_ready: Callable[[BoundAgent], None]) -> None:
         StorageFaultError: the database cannot be used.
     """
     try:
-        config = read_config(path)
-        config.location_router()
+        config = read_config(path, are_storages_checked=False)
     except ConfigError as error:
         raise ConfigError(f"could not parse config file: {error.reason}") from error
+    if config.database is None:
+        raise ConfigError(f'state database error: "{path}" names no database')
+    try:
+        config.location_router()
+    except ConfigError as error:
+        raise ConfigError(f"storage overlay error: {error.reason}") from error
     asyncio.run(_run_until_signal(config, on_ready))
 
 
@@ -95,7 +105,7 @@ async def run(
         async with AsyncExitStack() as stack:
             try:
                 service = await stack.enter_async_context(open_local_agent(config, clock))
-            except StorageFaultError as error:
+            except (ConfigError, StorageFaultError) as error:
                 raise StorageFaultError(f"state database error: {error.reason}") from error
             grpc = await stack.enter_async_context(
                 serve_grpc(service, address=config.grpc, unix=config.unix)
@@ -105,10 +115,14 @@ async def run(
                 http = await stack.enter_async_context(serve_http(service, config.http))
             for address in (grpc, http):
                 _warn_if_reachable(address)
-            on_ready(BoundAgent(grpc, http, config.unix))
+            bound = BoundAgent(grpc, http, config.unix)
+            # For programs that asked for any free port; stdout has the original's line alone.
+            _log.info("agent_started", **bound.doors())
+            on_ready(bound)
             await stopping.wait()
     except* WaveMQError as group:
         raise _first(group) from group
+    _log.info("agent_stopped")
 
 
 def _first(group: BaseExceptionGroup[WaveMQError]) -> WaveMQError:

@@ -7,9 +7,10 @@ transports. Fault model: callers may send anything, at any rate; the transports 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
 
 import structlog
 from google.protobuf.message import Message
@@ -20,7 +21,7 @@ from wavemq.agent.calls import Call
 from wavemq.agent.desk import Desk, hash_of, object_bytes
 from wavemq.agent.synchronizing import Synchronizing
 from wavemq.authz.callers import Callers
-from wavemq.errors import InternalError, WaveMQError
+from wavemq.errors import DeadlineError, InternalError, InvalidParameterError, WaveMQError
 from wavemq.wire import wave_pb2 as pb
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from wavemq.net.objects import LocationRouter
 
 _log = structlog.get_logger(__name__)
+
+CALL_SECONDS_MAX: Final = 115.0
+"""How long one call may take, a first synchronization included; less than clients wait."""
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
@@ -212,7 +216,10 @@ class AgentService:
     ) -> A:
         """Return what `work` returns, or a response that holds its error."""
         try:
-            return await work(self._desk, request)
+            async with asyncio.timeout(CALL_SECONDS_MAX):
+                return await work(self._desk, request)
+        except TimeoutError:
+            failure: WaveMQError = DeadlineError(f"no answer within {CALL_SECONDS_MAX:g} s")
         except WaveMQError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - a defect ends one call
@@ -247,8 +254,8 @@ async def _mark_interesting(
     perspective = await desk.perspective(
         request.perspective, is_given=request.HasField("perspective")
     )
-    place = request.entityLocation if request.HasField("entityLocation") else None
-    desk.engine.mark_interesting(
-        perspective, hash_of(request.entity, "entity"), desk.location(place)
-    )
+    if not request.HasField("entityLocation"):
+        raise InvalidParameterError("missing location of the entity")
+    entity, place = hash_of(request.entity, "entity"), desk.location(request.entityLocation)
+    await desk.engine.mark_interesting(perspective, entity, place)
     return pb.MarkEntityInterestingResponse()

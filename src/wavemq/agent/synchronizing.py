@@ -12,10 +12,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
 
+import structlog
+
 from wavemq.agent.desk import Desk
 from wavemq.authz.bounded import BoundedCache
 from wavemq.authz.discovery import SyncProgress
 from wavemq.authz.perspective import Perspective
+from wavemq.errors import WaveMQError
 from wavemq.wave.hashes import Hash
 from wavemq.wire import wave_pb2 as pb
 
@@ -23,6 +26,8 @@ STATUS_SECONDS: Final = 0.5
 """Between two states that a watcher is told."""
 PERSPECTIVES_MAX: Final = 1024
 """Perspectives whose numbers are remembered."""
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -34,6 +39,8 @@ class _Numbers:
     running_requested: int = 0
     running_completed: int = 0
     failures: tuple[str, ...] = ()
+    rounds_wanted: int = 0
+    rounds_ended: int = 0
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
     @property
@@ -63,17 +70,24 @@ class Synchronizing:
     async def resync(
         self, request: pb.ResyncPerspectiveGraphParams
     ) -> pb.ResyncPerspectiveGraphResponse:
-        """Begin a synchronization, unless one is running; return at once."""
+        """Begin a synchronization and return at once.
+
+        While one is running another follows it: queues that it has read already may have grown
+        since. All who ask meanwhile share that one.
+        """
         perspective = await self._desk.perspective(
             request.perspective, is_given=request.HasField("perspective")
         )
         numbers = self._numbers(perspective)
-        if not numbers.is_running:
+        if numbers.is_running:
+            numbers.rounds_wanted = numbers.rounds_ended + 2
+        else:
+            numbers.rounds_wanted = numbers.rounds_ended + 1
             # Owned here, not by the caller, who goes away at once.
             task = asyncio.get_running_loop().create_task(self._run(perspective, numbers))
             numbers.task = task
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._settle)
         return pb.ResyncPerspectiveGraphResponse()
 
     async def status(self, request: pb.SyncParams) -> pb.SyncResponse:
@@ -89,12 +103,17 @@ class Synchronizing:
             request.perspective, is_given=request.HasField("perspective")
         )
         numbers = self._numbers(perspective)
+        wanted = numbers.rounds_wanted  # others may ask for more meanwhile; those are not ours
         yield self._state(numbers)
-        if not numbers.is_running:
-            return
-        while numbers.task is not None and not numbers.task.done():
+        while numbers.task is not None and numbers.is_running and numbers.rounds_ended < wanted:
             await asyncio.wait((numbers.task,), timeout=STATUS_SECONDS)
             yield self._state(numbers)
+
+    def _settle(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None:
+            _log.error("synchronization_broke", exc_info=failure)
 
     def _numbers(self, perspective: Perspective) -> _Numbers:
         numbers = self._known.get(perspective.hash)
@@ -104,6 +123,10 @@ class Synchronizing:
         return numbers
 
     async def _run(self, perspective: Perspective, numbers: _Numbers) -> None:
+        while numbers.rounds_ended < numbers.rounds_wanted:
+            await self._round(perspective, numbers)
+
+    async def _round(self, perspective: Perspective, numbers: _Numbers) -> None:
         def show(progress: SyncProgress) -> None:
             numbers.running_requested = progress.requested
             numbers.running_completed = min(progress.completed, progress.requested)
@@ -116,7 +139,12 @@ class Synchronizing:
             numbers.failures = report.failures
             # A queue whose storage did not answer has been tried: what is over is complete.
             numbers.requested += max(1, report.requested)
+        except WaveMQError as error:
+            _log.warning(
+                "synchronization_failed", perspective=perspective.hash.to_text(), reason=str(error)
+            )
         finally:
+            numbers.rounds_ended += 1
             numbers.completed = numbers.requested
             numbers.running_requested = numbers.running_completed = 0
 

@@ -35,15 +35,14 @@ def waved(config: Path) -> None:
     """Serve WAVE to other programs, over gRPC and HTTP, until SIGTERM or SIGINT.
 
     Callers hand over entity secrets in every call, without encryption on the way: listen at
-    127.0.0.1 or a Unix socket only. Prints `server started on ADDRESS` when it answers; the log
-    goes to stderr.
+    127.0.0.1 or a Unix socket only. Prints `server started on ADDRESS` when it answers; the log,
+    which names all addresses, goes to stderr.
     """
     # The server's libraries are loaded for those who serve, not for `--help`.
-    import structlog
-
     from wavemq.agent.running import run_agent
+    from wavemq.router.logs import set_up_logging
 
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    set_up_logging()
     try:
         run_agent(config, on_ready=_print_ready)
     except WaveMQError as error:
@@ -53,8 +52,6 @@ def waved(config: Path) -> None:
 
 def _print_ready(bound: BoundAgent) -> None:
     print(bound.line(), flush=True)
-    if bound.http is not None:
-        print(f"http gateway started on {bound.http}", flush=True)
 
 
 def main() -> None:
