@@ -237,7 +237,7 @@ class PerspectiveGraph:
         ready = [key for key, _ in zip(self._fresh, range(count), strict=False)]
         for key in ready:
             del self._fresh[key]
-        return [self._entries[key] for key in ready]
+        return self._still_known(ready)
 
     def keep_unsettled(self, entry: Entry) -> None:
         """Have a later synchronization try again: the object, or an entity it names, is missing."""
@@ -305,9 +305,14 @@ class PerspectiveGraph:
         the queue of its attester, which is read; and nobody whose queue is not read can have the
         perspective read further ones.
         """
-        if not self.names.add(name):
+        is_followed = name.declaration.attester in self._interesting
+        is_kept = self.names.add(name)
+        if not is_kept and is_followed:
+            self._forget_names_of_strangers()
+            is_kept = self.names.add(name)
+        if not is_kept:
             _log.warning("names_full", perspective=self.own.to_text())
-        elif name.declaration.attester in self._interesting:
+        elif is_followed:
             self.note_interesting(name.body.subject, name.body.subject_location)
 
     def is_active(self, grant: Hash) -> bool:
@@ -316,7 +321,7 @@ class PerspectiveGraph:
 
     def take_changes(self) -> list[Entry]:
         """Return the entries that the disk does not know yet, and consider them written."""
-        changed = [self._entries[key] for key in self._changed]
+        changed = self._still_known(self._changed)
         self._changed.clear()
         return changed
 
@@ -328,11 +333,16 @@ class PerspectiveGraph:
 
     def locked(self) -> list[Entry]:
         """Return attestations and name declarations that are known and not open."""
-        return [self._entries[key] for locked in self._locked.values() for key in locked.entries]
+        keys = [key for locked in self._locked.values() for key in locked.entries]
+        return self._still_known(keys)
 
     def queue_count(self) -> int:
         """Return how many queues are read."""
         return len(self._queues)
+
+    def _still_known(self, keys: Iterable[Hash]) -> list[Entry]:
+        """Return the entries that were not forgotten, to make room, while they were being tried."""
+        return [self._entries[key] for key in keys if key in self._entries]
 
     def _make_room(self) -> bool:
         """Forget the oldest useless entries; return whether that made room.
@@ -346,7 +356,24 @@ class PerspectiveGraph:
             self._fresh.pop(key, None)
             self._unsettled.pop(key, None)
             self._changed.pop(key, None)
+        if len(self._entries) >= ENTRIES_MAX:
+            self._forget_names_of_strangers()
         return len(self._entries) < ENTRIES_MAX
+
+    def _forget_names_of_strangers(self) -> None:
+        """Forget names by entities that are of no interest.
+
+        They are found again in the queues of these entities, once those are of interest.
+        """
+        strange = (
+            name.declaration
+            for name in self.names.all()
+            if name.declaration.attester not in self._interesting
+        )
+        for declaration in list(islice(strange, ENTRIES_FORGOTTEN_AT_ONCE)):
+            self.names.forget(declaration.hash, declaration.attester)
+            self._entries.pop(declaration.hash, None)
+            self._changed.pop(declaration.hash, None)
 
     def _change(self, entry: Entry, state: EntryState, key: bytes | None) -> None:
         """Give an entry a new state, and have it written if it really is new."""

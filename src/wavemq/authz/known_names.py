@@ -2,8 +2,8 @@
 
 Owns the index by attester and name, and its bounds. Refuses to know validity, the order of
 candidates and the disk. Fault model: anybody may declare any number of names and put them into
-anybody's queue; strangers' declarations have little room, and nobody can crowd out another
-attester's, least of all the perspective's own.
+anybody's queue; no attester has room for more than his share, and the perspective's own always
+have room.
 """
 
 from __future__ import annotations
@@ -77,6 +77,17 @@ class KnownNames:
     def by(self, attester: Hash) -> list[KnownName]:
         """Return all declarations of one attester."""
         return list(self._by_attester.get(attester, {}).values())
+
+    def forget(self, declaration: Hash, attester: Hash) -> None:
+        """Drop a declaration."""
+        name = self._by_attester[attester].pop(declaration)
+        key = (attester, name.body.name)
+        del self._by_name[key][declaration]
+        if not self._by_name[key]:
+            del self._by_name[key]
+        if not self._by_attester[attester]:
+            del self._by_attester[attester]
+        self._count -= 1
 
     def all(self) -> list[KnownName]:
         """Return every declaration."""
