@@ -16,13 +16,15 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError, Message
 from structlog.testing import capture_logs
 
-from tests.fuzz.fuzz_target import BrokenPropertyError, Target
+from tests.fuzz.fuzz_target import BrokenPropertyError, Target, expect
 from tests.fuzz.protobuf_mutation import changing
+from tests.support.secret_spellings import secrets_of, shown
 from tests.support.vector_worlds import (
     engine_of,
     generated,
     hash_of,
     location_of,
+    secret_of,
     synchronized,
     vectors,
 )
@@ -37,6 +39,7 @@ from wavemq.wire import wave_pb2 as pb
 REQUEST_SECONDS_MAX: Final = 20.0
 REQUESTS_PER_ENGINE: Final = 300
 _WAVE: Final = vectors("wave")
+_GRANT: Final = next(one for one in _WAVE["attestations"] if one.get("prover_key"))
 _BEFORE: Final = "storage_before_revocations"
 
 
@@ -95,10 +98,23 @@ def _asking(call: calls.Call[Any, Any]) -> Callable[[bytes], None]:
             if line["event"] == "agent_call_failed":
                 raise BrokenPropertyError(f"{call.name} failed") from line["exc_info"]
         response.SerializeToString()
+        told = [repr(line) for line in lines]
+        if response.HasField("error"):
+            told.append(response.error.message)
+        expect(fact=not shown("\n".join(told), _secrets()), otherwise="a secret is told")
         if response.HasField("error"):
             raise _RefusedError(response.error.message)
 
     return decode
+
+
+@cache
+def _secrets() -> tuple[bytes, ...]:
+    """Return every private key and passphrase of the callers."""
+    found = [
+        secret for name in ("alice", "carol") for secret in secrets_of(secret_of("wave", name))
+    ]
+    return (*found, base64.b64decode(_GRANT["prover_key"]), b"correct horse")
 
 
 class _RefusedError(WaveMQError):
@@ -164,7 +180,6 @@ def _honest() -> dict[str, list[Message]]:
         policy=pb.Policy(rTreePolicy=_policy()),
         publish=True,
     )
-    grant = next(one for one in _WAVE["attestations"] if one.get("prover_key"))
     named = _WAVE["names"][0]
     return {
         "CreateEntity": [pb.CreateEntityParams(revocationLocation=_location())],
@@ -174,8 +189,8 @@ def _honest() -> dict[str, list[Message]]:
         "AddAttestation": [
             pb.AddAttestationParams(
                 perspective=who,
-                DER=base64.b64decode(grant["der"]),
-                proverKey=base64.b64decode(grant["prover_key"]),
+                DER=base64.b64decode(_GRANT["der"]),
+                proverKey=base64.b64decode(_GRANT["prover_key"]),
             )
         ],
         "LookupAttestations": [

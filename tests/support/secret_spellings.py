@@ -17,7 +17,6 @@ def spellings(secret: bytes) -> Iterator[str]:
     yield start.hex()
     yield repr(start)[2:-1]
     yield start.decode("latin-1")
-    yield start.decode("utf-8", "replace")
     yield ", ".join(map(str, start))
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for shift in range(3):
