@@ -21,6 +21,7 @@ from wavemq.wave.attestation_create import (
     create_attestation,
     grants_decryption,
 )
+from wavemq.wave.pattern import is_within
 from wavemq.wave.policy import Policy, RTreePolicy, check_policy
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ async def grant(
         LookupFailureError: subject or namespace cannot be found.
         MissingParameterError: the subject is not valid.
         InvalidParameterError: the namespace is not valid, or policy or period are not.
-        InvalidE2EEGrantError, BodySchemeError: a `wave:decrypt` grant breaks a rule, or the keys
-            that it hands on are not held.
+        InvalidE2EEGrantError, InvalidJEDIGrantError, BodySchemeError: a `wave:decrypt` or JEDI
+            grant breaks a rule, or the keys that it hands on are not held.
         StorageError: storage does not answer.
     """
     check_policy(policy)
@@ -83,7 +84,7 @@ async def grant(
     if isinstance(policy, RTreePolicy):
         namespace = await _namespace(policy, library, validity, now)
         if grants_decryption(policy):
-            namespace_keys = _keys_to_hand_on(perspective, namespace)
+            namespace_keys = _keys_to_hand_on(perspective, namespace, policy)
     return await workers.run(
         create_attestation,
         perspective.secret,
@@ -120,7 +121,9 @@ async def _namespace(
         return found
 
 
-def _keys_to_hand_on(perspective: Perspective, namespace: Entity) -> NamespaceKeys:
+def _keys_to_hand_on(
+    perspective: Perspective, namespace: Entity, policy: RTreePolicy
+) -> NamespaceKeys:
     """Return what the perspective holds of the namespace's systems."""
     if namespace.hash == perspective.hash:
         return NamespaceKeys(namespace, master=perspective.secret)
@@ -129,4 +132,29 @@ def _keys_to_hand_on(perspective: Perspective, namespace: Entity) -> NamespaceKe
     label_key = next(
         (key for key in held.label_keys(namespace.hash) if key.identity == identity), None
     )
-    return NamespaceKeys(namespace, label_key, held.content_keys(namespace.hash))
+    return NamespaceKeys(
+        namespace,
+        label_key,
+        held.content_keys(namespace.hash),
+        periods=_granted_periods(perspective, policy),
+    )
+
+
+def _granted_periods(perspective: Perspective, wanted: RTreePolicy) -> tuple[Validity, ...]:
+    """Return for when the perspective itself was granted what it wants to hand on."""
+    found: dict[Validity, None] = {}
+    for known in perspective.state.graph.grants():
+        given = known.body.policy
+        if (
+            known.subject.hash == perspective.hash
+            and isinstance(given, RTreePolicy)
+            and given.namespace == wanted.namespace
+            and any(
+                mine.permission_set == theirs.permission_set
+                and is_within(theirs.resource, mine.resource)
+                for mine in given.statements
+                for theirs in wanted.statements
+            )
+        ):
+            found[known.body.validity] = None
+    return tuple(found)

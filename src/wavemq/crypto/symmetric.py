@@ -1,4 +1,4 @@
-"""AES-GCM as WAVE uses it: single-use keys that carry their nonce, and protected keyrings.
+"""AES as WAVE uses it: single-use GCM keys with their nonce, protected keyrings, JEDI's counters.
 
 Owns sealing and opening. Any failure to open is one error without detail, so that it is no oracle.
 """
@@ -9,7 +9,10 @@ import hashlib
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from wavemq.errors import InternalError, KeyringDecryptError, MessageDecryptError
 from wavemq.limits import KEYRING_ITERATIONS_MAX
@@ -17,6 +20,8 @@ from wavemq.limits import KEYRING_ITERATIONS_MAX
 SEALED_KEY_BYTES: Final = 28
 """AES-128 key (16) and GCM nonce (12). Each is drawn for one plaintext, so the nonce may travel."""
 TAG_BYTES: Final = 16
+CTR_KEY_BYTES: Final = 16
+CTR_BLOCK_BYTES: Final = 16
 KEYRING_ITERATIONS: Final = 100_000
 KEYRING_SALT_BYTES: Final = 16
 KEYRING_REFUSED: Final = "could not decrypt entity secrets (decryption failed)"
@@ -44,6 +49,21 @@ def open_sealed(key28: bytes, data: bytes) -> bytes:
         return AESGCM(key28[:16]).decrypt(key28[16:], data, None)
     except InvalidTag as error:
         raise MessageDecryptError("could not decrypt") from error
+
+
+def count(key: bytes, block: bytes, content: bytes) -> bytes:
+    """Return `content` under AES-128-CTR; the same call opens what it sealed (crypto.md 6.4).
+
+    Args:
+        key: 16 bytes.
+        block: the initial counter block, 16 bytes, counted up as one big-endian number; no two
+            contents under one key may have the same.
+        content: of any length; it is not authenticated.
+    """
+    if len(key) != CTR_KEY_BYTES or len(block) != CTR_BLOCK_BYTES:
+        raise InternalError("a counter's key and block have 16 bytes each")
+    coder = Cipher(AES(key), CTR(block)).encryptor()
+    return coder.update(content) + coder.finalize()
 
 
 def _keyring_key(passphrase: bytes, salt: bytes, iterations: int) -> bytes:

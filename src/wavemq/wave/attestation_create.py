@@ -16,12 +16,7 @@ from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
 from wavemq.crypto import exchange, lqibe, wkdibe
 from wavemq.crypto.signing import SigningKey
 from wavemq.crypto.symmetric import SEALED_KEY_BYTES, seal
-from wavemq.errors import (
-    BodySchemeError,
-    InvalidE2EEGrantError,
-    InvalidJEDIGrantError,
-    InvalidParameterError,
-)
+from wavemq.errors import InvalidParameterError
 from wavemq.wave import der
 from wavemq.wave.attestation import (
     ATTESTATION_KIND,
@@ -32,9 +27,9 @@ from wavemq.wave.attestation import (
     VerifierBody,
 )
 from wavemq.wave.attestation_open import BODY_KEY_BYTES, ENVELOPE_KEY_BYTES
-from wavemq.wave.bundle import Addendum, ContentKey, KeyBundle, LabelKey
+from wavemq.wave.bundle import Addendum, KeyBundle, LabelKey
 from wavemq.wave.entity import Entity
-from wavemq.wave.hashes import JEDI_PERMISSION_SET, WAVE_PERMISSION_SET
+from wavemq.wave.key_grant import NamespaceKeys, grants_decryption, key_grant
 from wavemq.wave.keyring import EntitySecret
 from wavemq.wave.location import Location
 from wavemq.wave.partition import (
@@ -42,8 +37,6 @@ from wavemq.wave.partition import (
     THREE_YEARS_NS,
     Partition,
     bundle_partitions,
-    e2ee_prefix,
-    matches,
     prefix,
     wr1_partition,
 )
@@ -51,8 +44,16 @@ from wavemq.wave.policy import Policy, RTreePolicy, check_policy
 from wavemq.wave.revocation import attestation_revocation_blob, option_of_blob
 from wavemq.wave.validity import Validity
 
+__all__ = [
+    "GLOBAL_LABEL",
+    "CreatedAttestation",
+    "NamespaceKeys",
+    "create_attestation",
+    "grants_decryption",
+    "visibility_label",
+]
+
 GLOBAL_LABEL: Final = b"$GLOBAL"
-_DECRYPT: Final = "decrypt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,56 +71,9 @@ class CreatedAttestation:
     prover_key: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class NamespaceKeys:
-    """What an attester holds of a namespace's systems, to hand on in `wave:decrypt` grants.
-
-    Args:
-        namespace: the entity.
-        label_key: for its own label; None if not held.
-        content_keys: of its attribute-based system.
-        master: its master keys where the attester is the namespace itself.
-    """
-
-    namespace: Entity
-    label_key: LabelKey | None = None
-    content_keys: tuple[ContentKey, ...] = ()
-    master: EntitySecret | None = None
-
-
 def visibility_label(policy: Policy) -> bytes:
     """Return the IBE identity under which a policy's attestations are labelled (wave.md 4.3)."""
     return policy.namespace.to_text().encode() if isinstance(policy, RTreePolicy) else GLOBAL_LABEL
-
-
-def grants_decryption(policy: Policy) -> bool:
-    """Whether the policy hands on end-to-end encryption keys (wave.md 6.4)."""
-    return isinstance(policy, RTreePolicy) and any(
-        statement.permission_set == WAVE_PERMISSION_SET for statement in policy.statements
-    )
-
-
-def _decrypt_resource(policy: RTreePolicy, visibility: Sequence[bytes]) -> str:
-    """Return the resource of a `wave:decrypt` grant after the checks of wave.md 12.3.
-
-    Raises:
-        InvalidE2EEGrantError: one fails.
-    """
-    statement = policy.statements[0]
-    if len(policy.statements) != 1 or len(statement.permissions) > 1:
-        raise InvalidE2EEGrantError(
-            "a wave:decrypt grant can only have one permission and one statement"
-        )
-    if not statement.permissions:
-        raise InvalidE2EEGrantError("a wave pset grant must have exactly one permission")
-    if statement.permissions[0] != _DECRYPT:
-        raise InvalidE2EEGrantError("the only valid wave pset permissions is 'decrypt'")
-    if visibility:
-        raise InvalidE2EEGrantError(
-            "a wave:decrypt grant must have no partition specified (it is generated from the "
-            "resource)"
-        )
-    return statement.resource
 
 
 def _clipped(
@@ -172,26 +126,26 @@ def create_attestation(
         not_before: first instant.
         not_after: last instant; lowered to the ends of both entities.
         visibility: up to eleven components of the visibility URI, `b""` for any.
-        namespace_keys: needed for a `wave:decrypt` grant.
+        namespace_keys: needed for a `wave:decrypt` or JEDI grant, whose period may be lowered to
+            that of the attester's own keys.
         is_encrypted: WR1 body, or a plain one.
 
     Raises:
         InvalidParameterError: policy or period is invalid.
         InvalidE2EEGrantError: a `wave:decrypt` grant breaks a rule, or its keys are not held.
-        InvalidJEDIGrantError: JEDI grants are not made here.
+        InvalidJEDIGrantError: the same for a JEDI grant.
         BodySchemeError: the namespace's label key is not held.
         MalformedPartitionError: too many visibility components.
     """
     check_policy(policy)
     components = tuple(visibility)
-    extra_prefix: Partition | None = None
-    if isinstance(policy, RTreePolicy):
-        if any(one.permission_set == JEDI_PERMISSION_SET for one in policy.statements):
-            raise InvalidJEDIGrantError("grants of JEDI keys are not supported by this version")
-        if grants_decryption(policy):
-            extra_prefix = e2ee_prefix(_decrypt_resource(policy, components), is_message=False)
-            components = extra_prefix[1:]
+    keys = key_grant(policy, components)
     validity = _clipped(not_before, not_after, attester.entity, subject)
+    if keys is not None:
+        if not is_encrypted:
+            raise keys.refusal("a grant of decryption keys must be encrypted, to carry them")
+        components = keys.components
+        validity = keys.fitted(validity, namespace_keys)
     start = prefix(BODY_TAG, components) if isinstance(policy, RTreePolicy) else (b"",) * 12
     ephemeral = SigningKey.generate()
     binding, binding_signature = _binding(attester.signing_key, ephemeral)
@@ -216,8 +170,8 @@ def create_attestation(
                 bundle_partitions(start, validity.not_before, validity.not_after),
             ),
         ]
-        if extra_prefix is not None:
-            addendums += _namespace_addendums(extra_prefix, validity, namespace_keys)
+        if keys is not None and namespace_keys is not None:
+            addendums += keys.addendums(validity, namespace_keys)
         partition = wr1_partition(start, validity.not_before, validity.not_after)
         content, verifier_key, prover_key = _wr1(
             attester.entity, subject, body, addendums, partition, visibility_label(policy)
@@ -276,42 +230,3 @@ def _wr1(
         der.octets(exchange.direct_encrypt(attester.direct_key, envelope_key + body_key)),
     )
     return der.external(WR1, value), body_key[SEALED_KEY_BYTES:], envelope_key + body_key
-
-
-def _namespace_addendums(
-    start: Partition, validity: Validity, held: NamespaceKeys | None
-) -> list[Addendum]:
-    """Return the namespace's keys that a `wave:decrypt` grant hands on (wave.md 4.5).
-
-    Raises:
-        BodySchemeError: the namespace's label key is not held.
-        InvalidE2EEGrantError: none of the keys can be derived.
-    """
-    if held is None or (held.master is None and held.label_key is None):
-        raise BodySchemeError(
-            "could not encrypt", cause=InvalidE2EEGrantError("could find namespace visibility key")
-        )
-    identity = held.namespace.hash.to_text().encode()
-    patterns = bundle_partitions(start, validity.not_before, validity.not_after)
-    params = held.namespace.oaque_params
-    if held.master is not None:
-        label = LabelKey.extract(held.namespace.ibe_params_bytes, held.master.ibe_master, identity)
-        return [KeyBundle.derive(params, held.master.oaque_master, patterns), label]
-    assert held.label_key is not None
-    by_holder: dict[ContentKey, list[Partition]] = {}
-    for pattern in patterns:
-        for key in held.content_keys:
-            if matches(key.pattern, pattern):
-                by_holder.setdefault(key, []).append(pattern)
-                break
-    derived = {
-        made.pattern: made
-        for key, wanted in by_holder.items()
-        for made in KeyBundle.derive(params, wkdibe.SecretKey(key.secret), wanted).keys
-    }
-    if not derived:
-        raise InvalidE2EEGrantError(
-            "none of the decryption keys for this resource and period is held by the attester"
-        )
-    kept = tuple(derived[pattern] for pattern in patterns if pattern in derived)
-    return [KeyBundle(params.to_bytes(), kept), held.label_key]

@@ -22,6 +22,7 @@ from wavemq.crypto.signing import SignedBytes, verify
 from wavemq.crypto.symmetric import SEALED_KEY_BYTES, open_sealed
 from wavemq.errors import (
     BodySchemeError,
+    InvalidMultihashError,
     InvalidSignatureError,
     MalformedObjectError,
     MalformedPartitionError,
@@ -46,12 +47,14 @@ from wavemq.wave.bundle import (
     read_addendums,
 )
 from wavemq.wave.entity import Entity
+from wavemq.wave.jedi_delegation import read_delegation
 from wavemq.wave.partition import Partition, check_partition
 
 VERIFIER_KEY_BYTES: Final = SEALED_KEY_BYTES
 ENVELOPE_KEY_BYTES: Final = SEALED_KEY_BYTES
 BODY_KEY_BYTES: Final = 2 * SEALED_KEY_BYTES
 PROVER_KEY_BYTES: Final = ENVELOPE_KEY_BYTES + BODY_KEY_BYTES
+DELEGATION_LENGTH_BYTES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +187,37 @@ def _checked_envelope_key(found: bytes) -> bytes:
     """Return the envelope key; newer writers append a delegation (wave.md 4.8)."""
     extra = found[ENVELOPE_KEY_BYTES:]
     if len(found) < ENVELOPE_KEY_BYTES or (
-        extra and (len(extra) < 4 or int.from_bytes(extra[:4], "little") != len(extra) - 4)
+        extra
+        and (
+            len(extra) < DELEGATION_LENGTH_BYTES
+            or int.from_bytes(extra[:DELEGATION_LENGTH_BYTES], "little")
+            != len(extra) - DELEGATION_LENGTH_BYTES
+        )
     ):
         raise MalformedObjectError("the envelope key has the wrong length")
     return found[:ENVELOPE_KEY_BYTES]
+
+
+def delegated_keys(attestation: Attestation, direct_secret: bytes) -> tuple[KeyBundle, ...]:
+    """Return JEDI keys that a newer writer sent beside the envelope key (wave.md 4.8).
+
+    Args:
+        attestation: to read.
+        direct_secret: the Curve25519 secret of its subject.
+
+    Returns:
+        Nothing where there are none, or what stands for them is malformed: the grant is good.
+    """
+    if not isinstance(attestation.content, Wr1Body):
+        return ()
+    try:
+        found = exchange.direct_decrypt(direct_secret, attestation.content.envelope_key_subject)
+        _checked_envelope_key(found)
+        if len(found) == ENVELOPE_KEY_BYTES:
+            return ()
+        return (read_delegation(found[ENVELOPE_KEY_BYTES + DELEGATION_LENGTH_BYTES :]).bundle,)
+    except (MessageDecryptError, ObjectError, InvalidMultihashError):
+        return ()
 
 
 def keys_as_attester(attestation: Attestation, direct_secret: bytes) -> bytes | None:

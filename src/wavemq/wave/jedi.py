@@ -1,226 +1,197 @@
-"""JEDI: encryption by topic and hour (crypto.md 6).
+"""JEDI: encryption by topic and hour under a namespace's WKD-IBE system (crypto.md 6).
 
-Owns the mapping from URIs and hours to the twenty slots of a pattern, the two payload parts of a
-message, and the patterns that a grant hands on. Refuses to know which keys anybody holds and when
-symmetric keys are used again. A message carries no authentication of its own: the router's message
-signature must hold before anything is decrypted.
+Owns how topics and times become patterns, which patterns a grant hands on, and the format of
+messages. Refuses to know who holds which keys, and remembers nothing. Fault model: nothing here is
+authenticated: a changed ciphertext decrypts to noise, so a message's signature must be checked
+first. A key from a stranger may be no key at all, which `unlock` finds out before it is believed.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
-from wavemq.clock import Instant
+from wavemq.clock import NANOSECONDS_PER_SECOND
 from wavemq.crypto import wkdibe
-from wavemq.errors import InvalidJEDIGrantError, InvalidParameterError, MessageDecryptError
-from wavemq.wave.hashes import JEDI_PERMISSION_SET
-from wavemq.wave.jedi_time import TIME_COMPONENTS, hour_of, time_components, time_prefixes
-from wavemq.wave.partition import SLOTS, URI_SLOTS_MAX, Partition, check_partition
-from wavemq.wave.policy import RTreePolicy
+from wavemq.crypto.symmetric import CTR_BLOCK_BYTES, CTR_KEY_BYTES, count
+from wavemq.errors import InvalidJEDIGrantError, MessageDecryptError
+from wavemq.wave.bundle import ContentKey
+from wavemq.wave.jedi_time import TIME_COMPONENTS, time_components, time_of, time_prefixes
+from wavemq.wave.partition import SLOTS, URI_SLOTS_MAX, Partition
+from wavemq.wave.validity import Validity
 
+DECRYPT: Final = "decrypt"
+SIGN: Final = "sign"
 DECRYPT_TAG: Final = b"\x00jedi:decrypt"
 SIGN_TAG: Final = b"\x00jedi:sign"
-PERMISSION_DECRYPT: Final = "decrypt"
-PERMISSION_SIGN: Final = "sign"
-_TAGS: Final = {PERMISSION_DECRYPT: DECRYPT_TAG, PERMISSION_SIGN: SIGN_TAG}
-MESSAGE_URI_SLOTS: Final = SLOTS - 1 - TIME_COMPONENTS
-"""Components of a message's URI, its terminator included: thirteen."""
-KEY_SCHEMA: Final = "jedi:encryptedKey"
-MESSAGE_SCHEMA: Final = "jedi:encryptedMessage"
-KEY_CIPHERTEXT_BYTES: Final = wkdibe.CIPHERTEXT_BYTES
-KEY_BYTES: Final = 16
-IV_BYTES: Final = 16
+ENCRYPTED_KEY_BYTES: Final = wkdibe.CIPHERTEXT_BYTES
+ENCRYPTED_KEY_SCHEMA: Final = "jedi:encryptedKey"
+ENCRYPTED_MESSAGE_SCHEMA: Final = "jedi:encryptedMessage"
+COMPONENTS_MAX: Final = SLOTS - 1 - TIME_COMPONENTS
+"""Components of a topic, its terminator included; a grant has room for eleven."""
 _TERMINATOR: Final = b"$"
 
 
-@dataclass(frozen=True, slots=True)
-class JEDIKey:
-    """A symmetric key, and the ciphertext that hands it to readers.
-
-    Attributes:
-        key: AES-128.
-        ciphertext: 720 bytes, for one pattern.
-    """
-
-    key: bytes = field(repr=False)
-    ciphertext: bytes
-
-
 def uri_components(uri: str) -> tuple[bytes, ...]:
-    """Return the components of a URI (crypto.md 6.1); `b""` where it has a `+`.
+    """Return the components of a topic or topic filter; `b""` stands for any level.
 
     Raises:
-        InvalidJEDIGrantError: the URI breaks a rule.
+        InvalidJEDIGrantError: `*` is not the last level, a level is `$`, there are too many
+            levels, or the text is not Unicode.
     """
     parts = [part for part in uri.split("/") if part]
-    components: list[bytes] = []
-    for place, part in enumerate(parts):
-        if part == "*":
-            if place != len(parts) - 1:
-                raise InvalidJEDIGrantError("a JEDI resource may only have a * as the last element")
-            return tuple(components)
-        if part == "$":
-            raise InvalidJEDIGrantError("a JEDI resource may not have the element $")
-        components.append(b"" if part == "+" else _placed(place, part))
-    components.append(_placed(len(parts), _TERMINATOR.decode()))
+    if "*" in parts[:-1]:
+        raise InvalidJEDIGrantError("a JEDI resource may only have a * as the last element")
+    is_prefix = parts[-1:] == ["*"]
+    levels = parts[:-1] if is_prefix else parts
+    if len(levels) + (not is_prefix) > COMPONENTS_MAX:
+        raise InvalidJEDIGrantError(
+            f"a JEDI resource has at most {COMPONENTS_MAX} components, its end included"
+        )
+    components = [
+        b"" if level == "+" else bytes((position,)) + _level(level)
+        for position, level in enumerate(levels)
+    ]
+    if not is_prefix:
+        components.append(bytes((len(levels),)) + _TERMINATOR)
     return tuple(components)
 
 
-def _placed(place: int, part: str) -> bytes:
-    if place > 0xFF:
-        raise InvalidJEDIGrantError("a JEDI resource has too many elements")
+def _level(level: str) -> bytes:
     try:
-        return bytes((place,)) + part.encode()
+        encoded = level.encode()
     except UnicodeEncodeError as error:
-        raise InvalidJEDIGrantError("a JEDI resource is not valid text") from error
+        raise InvalidJEDIGrantError("a JEDI resource is not Unicode text") from error
+    if encoded == _TERMINATOR:
+        raise InvalidJEDIGrantError("a JEDI resource may not have an element that is '$' alone")
+    return encoded
 
 
-def grant_components(resource: str) -> tuple[bytes, ...]:
-    """Return the components of a grant's resource, which are its visibility URI too (6.5).
+def pattern(tag: bytes, components: Sequence[bytes], times: Sequence[bytes]) -> Partition:
+    """Return the twenty slots: a tag, up to thirteen components, and six of time."""
+    free = (b"",) * (COMPONENTS_MAX - len(components))
+    return (tag, *components, *free, *times)
+
+
+def message_pattern(uri: str, at_s: int) -> Partition:
+    """Return the pattern under which a message on `uri` is encrypted at an instant.
 
     Raises:
-        InvalidJEDIGrantError: the resource breaks a rule, or has more than eleven components.
+        InvalidJEDIGrantError: topic or time are beyond what JEDI can express.
     """
-    components = uri_components(resource)
+    return pattern(DECRYPT_TAG, uri_components(uri), time_components(time_of(at_s)))
+
+
+# --- grants -----------------------------------------------------------------------------------
+
+
+def grant_components(uri: str) -> tuple[bytes, ...]:
+    """Return the components of a grant's resource, which also become its visibility.
+
+    Raises:
+        InvalidJEDIGrantError: the resource breaks a rule, or is longer than a grant may name.
+    """
+    components = uri_components(uri)
     if len(components) > URI_SLOTS_MAX:
         raise InvalidJEDIGrantError(
-            f"a JEDI resource has at most {URI_SLOTS_MAX} components with its end, "
-            f"not {len(components)}"
+            f"a JEDI grant has at most {URI_SLOTS_MAX} components, the end of its resource included"
         )
     return components
 
 
-def pattern(tag: bytes, components: Sequence[bytes], times: Sequence[bytes]) -> Partition:
-    """Return the twenty slots (crypto.md 6.3): the tag, up to 13 components, six of the time.
-
-    Raises:
-        InvalidJEDIGrantError: there are more components.
-    """
-    if len(components) > MESSAGE_URI_SLOTS:
-        raise InvalidJEDIGrantError(
-            f"JEDI knows {MESSAGE_URI_SLOTS} components of a URI with its end, "
-            f"not {len(components)}"
-        )
-    missing = MESSAGE_URI_SLOTS - len(components)
-    return check_partition((tag, *components, *(b"",) * missing, *times))
-
-
-def message_pattern(uri: str, at: Instant) -> Partition:
-    """Return the pattern of a message on a topic in the hour of an instant.
-
-    Raises:
-        InvalidParameterError: the topic has a wildcard or too many levels, or the time is outside
-            the years that JEDI knows.
-    """
-    try:
-        components = uri_components(uri)
-        if not components or b"" in components or components[-1][1:] != _TERMINATOR:
-            raise InvalidParameterError("a message encrypted with JEDI needs a topic, no pattern")
-        return pattern(DECRYPT_TAG, components, time_components(hour_of(at)))
-    except InvalidJEDIGrantError as error:
-        raise InvalidParameterError(
-            f"the topic cannot be used with JEDI: {error.reason}"
-        ) from error
-
-
 def grant_patterns(
-    permissions: Sequence[str], components: Sequence[bytes], not_before: Instant, not_after: Instant
+    components: Sequence[bytes], permissions: Collection[str], validity: Validity
 ) -> list[Partition]:
     """Return the patterns whose keys a grant hands on, in the original's order (crypto.md 6.5).
 
     Args:
-        permissions: `decrypt`, `sign` or both.
-        components: of the resource, as from `grant_components`.
-        not_before: first instant of the grant.
-        not_after: last instant.
+        components: of its resource.
+        permissions: from `decrypt` and `sign`.
+        validity: its period; the hours of both ends are covered whole.
 
     Raises:
-        InvalidJEDIGrantError: the period is not one that JEDI knows.
+        InvalidJEDIGrantError: the period is not within the years that JEDI knows.
     """
-    tags = [_TAGS[one] for one in (PERMISSION_DECRYPT, PERMISSION_SIGN) if one in permissions]
-    found = []
-    for index, prefix in enumerate(time_prefixes(not_before, not_after)):
-        ordered = tags if index % 2 == 0 else tags[::-1]
-        found += [pattern(tag, components, time_components(prefix)) for tag in ordered]
-    return found
+    tags = [tag for name, tag in ((DECRYPT, DECRYPT_TAG), (SIGN, SIGN_TAG)) if name in permissions]
+    prefixes = time_prefixes(
+        validity.not_before // NANOSECONDS_PER_SECOND, validity.not_after // NANOSECONDS_PER_SECOND
+    )
+    return [
+        pattern(tag, components, time_components(prefix))
+        for index, prefix in enumerate(prefixes)
+        for tag in (tags[::-1] if index % 2 else tags)
+    ]
 
 
-def grants_jedi(policy: RTreePolicy) -> bool:
-    """Whether a policy hands on JEDI keys."""
-    return any(one.permission_set == JEDI_PERMISSION_SET for one in policy.statements)
+# --- messages ---------------------------------------------------------------------------------
 
 
-def jedi_grant(policy: RTreePolicy) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
-    """Return permissions and components of a JEDI grant after the checks of wave.md 6.4.
+@dataclass(frozen=True, slots=True)
+class MessageKey:
+    """What one topic's messages of one hour are encrypted with.
 
-    Raises:
-        InvalidJEDIGrantError: one fails.
+    Args:
+        secret: 16 bytes.
+        encrypted: the same for holders of a fitting key, 720 bytes.
     """
-    if len(policy.statements) != 1:
-        raise InvalidJEDIGrantError("a JEDI grant can only have one statement")
-    statement = policy.statements[0]
-    permissions = statement.permissions
-    if not permissions:
-        raise InvalidJEDIGrantError("a JEDI grant must have at least one permission")
-    if len(set(permissions)) != len(permissions):
-        raise InvalidJEDIGrantError("a JEDI grant names a permission twice")
-    for permission in permissions:
-        if permission not in _TAGS:
-            raise InvalidJEDIGrantError("the only valid JEDI permissions are 'decrypt' and 'sign'")
-    return permissions, grant_components(statement.resource)
+
+    secret: bytes = field(repr=False)
+    encrypted: bytes
 
 
-# --- messages ----------------------------------------------------------------------------------
-
-
-def new_key(params: wkdibe.Params, wanted: Partition) -> JEDIKey:
-    """Return a fresh symmetric key for the holders of keys that match a pattern.
+def new_message_key(params: wkdibe.Params, wanted: Partition) -> MessageKey:
+    """Return a fresh key for readers whose own key matches `wanted`.
 
     Raises:
         MalformedObjectError: the parameters are unsound.
     """
-    key, ciphertext = wkdibe.encapsulate(params, wanted, KEY_BYTES)
-    return JEDIKey(key, ciphertext)
+    secret, encrypted = wkdibe.encapsulate(params, wanted, CTR_KEY_BYTES)
+    return MessageKey(secret, encrypted)
 
 
-def seal_content(key: JEDIKey, content: bytes) -> bytes:
-    """Return IV and AES-128-CTR ciphertext of a content; the IV is fresh each time."""
-    iv = secrets.token_bytes(IV_BYTES)
-    return iv + _counter_mode(key.key, iv, content)
+def seal_with(key: bytes, content: bytes) -> bytes:
+    """Return a fresh counter block (16 bytes) and the content encrypted from it on."""
+    block = secrets.token_bytes(CTR_BLOCK_BYTES)
+    return block + count(key, block, content)
 
 
-def open_key(
-    holder: wkdibe.MasterKey | wkdibe.SecretKey,
-    params: wkdibe.Params,
-    wanted: Partition,
-    ciphertext: bytes,
+def open_with(key: bytes, sealed: bytes) -> bytes:
+    """Return the content; noise where key or ciphertext are wrong.
+
+    Raises:
+        MessageDecryptError: it is too short.
+    """
+    if len(sealed) < CTR_BLOCK_BYTES:
+        raise MessageDecryptError("could not decrypt JEDI message (it is too short)")
+    return count(key, sealed[:CTR_BLOCK_BYTES], sealed[CTR_BLOCK_BYTES:])
+
+
+def unlock_with_master(
+    params: wkdibe.Params, master: wkdibe.MasterKey, wanted: Partition, encrypted: bytes
 ) -> bytes:
-    """Return the symmetric key of a message; a wrong holder gives a wrong key, unnoticed.
+    """Return the secret of a message key, as the namespace itself.
 
     Raises:
-        MessageDecryptError: the ciphertext is unsound.
+        MessageDecryptError: the bytes are no ciphertext.
     """
-    if len(ciphertext) != KEY_CIPHERTEXT_BYTES:
-        raise MessageDecryptError("could not decrypt: wrong length")
-    return wkdibe.decapsulate(holder, params, wanted, ciphertext, KEY_BYTES)
+    return wkdibe.decapsulate(master, params, wanted, encrypted, CTR_KEY_BYTES)
 
 
-def open_content(key: bytes, sealed: bytes) -> bytes:
-    """Return the content of IV and ciphertext.
+def unlock(params: wkdibe.Params, held: ContentKey, wanted: Partition, encrypted: bytes) -> bytes:
+    """Return the secret of a message key with a key that matches `wanted`.
+
+    A key that is not what it claims would yield noise, so it first opens a key of our own.
 
     Raises:
-        MessageDecryptError: it is too short to have an IV.
+        MessageDecryptError: the held key does not fit, or the bytes are no ciphertext.
+        MalformedObjectError: the held key or the parameters are unsound.
     """
-    if len(sealed) < IV_BYTES:
-        raise MessageDecryptError("could not decrypt: wrong length")
-    return _counter_mode(key, sealed[:IV_BYTES], sealed[IV_BYTES:])
-
-
-def _counter_mode(key: bytes, iv: bytes, content: bytes) -> bytes:
-    stream = Cipher(algorithms.AES128(key), modes.CTR(iv)).encryptor()
-    return stream.update(content) + stream.finalize()
+    holder = wkdibe.SecretKey(held.secret)
+    secret = wkdibe.decapsulate(holder, params, wanted, encrypted, CTR_KEY_BYTES)
+    trial = new_message_key(params, wanted)
+    opened = wkdibe.decapsulate(holder, params, wanted, trial.encrypted, CTR_KEY_BYTES)
+    if not secrets.compare_digest(opened, trial.secret):
+        raise MessageDecryptError("could not decrypt JEDI message (the key does not fit)")
+    return secret

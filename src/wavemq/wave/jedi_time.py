@@ -1,142 +1,116 @@
-"""Hours as JEDI sees them, and the prefixes that cover a period (crypto.md 6.2, 6.6).
+"""Time as JEDI sees it: six quantities from the year to the hour, and prefixes of them.
 
-Owns the hierarchy year, month, five days, day, six hours, hour, all in UTC. Refuses to know keys. A
-period is covered exactly: the original grants a whole day, month or year where only a part of it
-was asked for; a reader only compares prefixes, so the exact cover changes nothing on the wire.
+Owns the calendar arithmetic (crypto.md 6.2, 6.6): what an instant's components are, and which
+prefixes together cover a range of hours. Refuses to know keys and slots. All times are UTC. Fault
+model: instants come from strangers' messages; those outside the years that JEDI knows are refused.
+The original grants whole days, months or years of which a range is only a part; ours never does,
+and nobody notices but who would have read too much: readers match patterns, not lists.
 """
 
 from __future__ import annotations
 
-from calendar import monthrange
-from datetime import datetime
+import calendar
+from datetime import UTC, datetime
 from typing import Final
 
-from wavemq.clock import Instant, datetime_from_instant
-from wavemq.errors import InvalidJEDIGrantError, InvalidParameterError
+from wavemq.errors import InvalidJEDIGrantError
 
 TIME_COMPONENTS: Final = 6
-YEAR_MIN: Final = 2015
-YEAR_MAX: Final = 2050
-FIVE_DAYS: Final = 5
-FIVE_DAY_PERIODS: Final = 6
-SIX_HOURS: Final = 6
-PREFIXES_MAX: Final = 256
-"""Prefixes of one period; 36 years take fewer than 130."""
+YEAR_FIRST: Final = 2015
+YEAR_LAST: Final = 2050
+HOUR_SECONDS: Final = 3600
+_FIRST_SECOND: Final = int(datetime(YEAR_FIRST, 1, 1, tzinfo=UTC).timestamp())
+_END_SECOND: Final = int(datetime(YEAR_LAST + 1, 1, 1, tzinfo=UTC).timestamp())
+_PERIODS: Final = 6
+_PERIOD_DAYS: Final = 5
+_QUARTERS: Final = 4
+_QUARTER_HOURS: Final = 6
 
-Hour = tuple[int, ...]
-"""Six quantities: year, month, five-day period, day, six-hour period, hour; a prefix has fewer."""
+TimePrefix = tuple[int, ...]
+"""Up to six of: year, month, five-day period, day of the month, quarter of the day, hour."""
 
 
-def hour_of(instant: Instant) -> Hour:
+def time_of(at_s: int) -> TimePrefix:
     """Return the six quantities of an instant.
 
+    Args:
+        at_s: seconds since the epoch.
+
     Raises:
-        InvalidParameterError: its year is outside 2015 to 2050.
+        InvalidJEDIGrantError: it is outside the years 2015 to 2050.
     """
-    try:
-        moment = datetime_from_instant(instant)
-    except OverflowError as error:
-        raise InvalidParameterError("the time is outside the range of JEDI") from error
-    if not YEAR_MIN <= moment.year <= YEAR_MAX:
-        raise InvalidParameterError(
-            f"JEDI knows the years {YEAR_MIN} to {YEAR_MAX}, not {moment.year}"
+    if not _FIRST_SECOND <= at_s < _END_SECOND:
+        raise InvalidJEDIGrantError(
+            f"JEDI knows the years {YEAR_FIRST} to {YEAR_LAST} only, and this time is another"
         )
-    return _hour(moment)
+    at = datetime.fromtimestamp(at_s, UTC)
+    period = min((at.day - 1) // _PERIOD_DAYS + 1, _PERIODS)
+    return (at.year, at.month, period, at.day, at.hour // _QUARTER_HOURS + 1, at.hour)
 
 
-def _hour(moment: datetime) -> Hour:
-    return (
-        moment.year,
-        moment.month,
-        min((moment.day - 1) // FIVE_DAYS + 1, FIVE_DAY_PERIODS),
-        moment.day,
-        moment.hour // SIX_HOURS + 1,
-        moment.hour,
+def time_components(time: TimePrefix) -> tuple[bytes, ...]:
+    """Return six components of three bytes each; those beyond the prefix are empty."""
+    encoded = tuple(
+        bytes((index,)) + quantity.to_bytes(2, "little") for index, quantity in enumerate(time)
     )
+    return encoded + (b"",) * (TIME_COMPONENTS - len(encoded))
 
 
-def time_components(hour: Hour) -> tuple[bytes, ...]:
-    """Return the six components of an hour or of a prefix; what a prefix leaves open is empty."""
-    parts = tuple(
-        bytes((place,)) + quantity.to_bytes(2, "little") for place, quantity in enumerate(hour)
-    )
-    return parts + (b"",) * (TIME_COMPONENTS - len(parts))
-
-
-def time_prefixes(not_before: Instant, not_after: Instant) -> list[Hour]:
-    """Return the fewest prefixes that cover every hour of a period, and no other hour.
+def time_prefixes(first_s: int, last_s: int) -> list[TimePrefix]:
+    """Return the fewest prefixes that cover the hours from one instant to another, in order.
 
     Args:
-        not_before: first instant; its whole hour counts.
-        not_after: last instant; its whole hour counts.
+        first_s: an instant within the first hour, in seconds since the epoch.
+        last_s: an instant within the last hour.
 
     Raises:
-        InvalidJEDIGrantError: the period is empty, or outside the years that JEDI knows.
+        InvalidJEDIGrantError: the range is empty, or not within the years 2015 to 2050.
     """
-    if not_after < not_before:
+    if last_s < first_s:
         raise InvalidJEDIGrantError("the period of a JEDI grant ends before it begins")
-    try:
-        first, last = hour_of(not_before), hour_of(not_after)
-    except InvalidParameterError as error:
-        raise InvalidJEDIGrantError(error.reason) from error
-    return list(_cover((), first, last))
+    return _cover((), time_of(first_s), time_of(last_s))
 
 
-def _cover(prefix: Hour, first: Hour | None, last: Hour | None) -> list[Hour]:
-    """Return prefixes below `prefix` that cover it from `first` to `last`; None: its own ends.
-
-    Early prefixes stand before later ones, as in the original's lists.
-    """
-    depth = len(prefix)
-    if first is not None and _is_beginning(prefix, first):
-        first = None
-    if last is not None and _is_end(prefix, last):
-        last = None
-    if depth and first is None and last is None:
-        return [prefix]
-    low, high = bounds(prefix)
-    start = low if first is None else first[depth]
-    stop = high if last is None else last[depth]
-    found: list[Hour] = []
-    for quantity in range(start, stop + 1):
-        found += _cover(
-            (*prefix, quantity),
-            first if quantity == start else None,
-            last if quantity == stop else None,
-        )
+def _cover(parent: TimePrefix, first: TimePrefix, last: TimePrefix) -> list[TimePrefix]:
+    """Return the cover of the part of `parent` between two hours, both inside."""
+    found: list[TimePrefix] = []
+    level = len(parent)
+    for quantity in range(first[level], last[level] + 1):
+        child = (*parent, quantity)
+        begin, end = _ends(child)
+        child_first = first if quantity == first[level] else begin
+        child_last = last if quantity == last[level] else end
+        if (child_first, child_last) == (begin, end):
+            found.append(child)
+        else:
+            found += _cover(child, child_first, child_last)
     return found
 
 
-def _is_beginning(prefix: Hour, hour: Hour) -> bool:
-    """Whether `hour` is the first one below `prefix`."""
-    return all(
-        hour[depth] == bounds(hour[:depth])[0] for depth in range(len(prefix), TIME_COMPONENTS)
-    )
+def _ends(prefix: TimePrefix) -> tuple[TimePrefix, TimePrefix]:
+    """Return the first and the last hour of a prefix."""
+    begin = end = prefix
+    while len(begin) < TIME_COMPONENTS:
+        begin = (*begin, _bounds(begin)[0])
+        end = (*end, _bounds(end)[1])
+    return begin, end
 
 
-def _is_end(prefix: Hour, hour: Hour) -> bool:
-    """Whether `hour` is the last one below `prefix`."""
-    return all(
-        hour[depth] == bounds(hour[:depth])[1] for depth in range(len(prefix), TIME_COMPONENTS)
-    )
-
-
-def bounds(prefix: Hour) -> tuple[int, int]:
-    """Return the first and last quantity that may follow a prefix of zero to five."""
+def _bounds(prefix: TimePrefix) -> tuple[int, int]:
+    """Return the least and the greatest value of the quantity after a prefix."""
     match len(prefix):
-        case 0:
-            return YEAR_MIN, YEAR_MAX
         case 1:
             return 1, 12
         case 2:
-            return 1, FIVE_DAY_PERIODS
+            return 1, _PERIODS
         case 3:
             year, month, period = prefix
-            if period == FIVE_DAY_PERIODS:
-                return FIVE_DAYS * period - 4, monthrange(year, month)[1]
-            return FIVE_DAYS * period - 4, FIVE_DAYS * period
+            begin = (period - 1) * _PERIOD_DAYS + 1
+            if period == _PERIODS:
+                return begin, calendar.monthrange(year, month)[1]
+            return begin, begin + _PERIOD_DAYS - 1
         case 4:
-            return 1, 24 // SIX_HOURS
+            return 1, _QUARTERS
         case _:
-            quarter = prefix[4]
-            return SIX_HOURS * (quarter - 1), SIX_HOURS * quarter - 1
+            begin = (prefix[-1] - 1) * _QUARTER_HOURS
+            return begin, begin + _QUARTER_HOURS - 1

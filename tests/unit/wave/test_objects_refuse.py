@@ -10,7 +10,6 @@ from wavemq.crypto import symmetric, wkdibe
 from wavemq.errors import (
     BodySchemeError,
     InvalidE2EEGrantError,
-    InvalidJEDIGrantError,
     InvalidMultihashError,
     InvalidParameterError,
     InvalidSignatureError,
@@ -42,7 +41,6 @@ from wavemq.wave.encrypted import (
 )
 from wavemq.wave.entity import Entity, parse_entity
 from wavemq.wave.hashes import (
-    JEDI_PERMISSION_SET,
     WAVE_PERMISSION_SET,
     WAVEMQ_PERMISSION_SET,
     Hash,
@@ -327,11 +325,6 @@ def test_visibility_of_too_many_components_is_refused() -> None:
     grant(publishing(), visibility=(b"x",) * 11)
     with pytest.raises(MalformedPartitionError):
         grant(publishing(), visibility=(b"x",) * 12)
-
-
-def test_jedi_grants_say_that_they_are_not_made_here() -> None:
-    with pytest.raises(InvalidJEDIGrantError):
-        grant(policy(Statement(JEDI_PERMISSION_SET, ("decrypt",), "a/*")))
 
 
 @pytest.mark.parametrize(
