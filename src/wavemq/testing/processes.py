@@ -1,12 +1,13 @@
-"""Routers and storage servers as real processes.
+"""Routers, storage servers and WAVE agents as real processes.
 
-Owns start, readiness, log, stop and kill of the installed `wavemq` command. Refuses to know what a
+Owns start, readiness, log, stop and kill of the installed commands. Refuses to know what a
 server does once it is ready. Fault model: it may exit before it is ready, hang at its end, or
 outlive the program that started it; each has a bound and a last resort (SIGKILL, the leash).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -20,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from wavemq.testing.settings import LOOPBACK, RouterSettings
+from wavemq.testing.settings import LOOPBACK, AgentSettings, RouterSettings
 
 READY_SECONDS_MAX: Final = 30.0
 STOP_SECONDS_MAX: Final = 15.0
@@ -196,11 +197,18 @@ class ServerProcess:
                 log.flush()
                 line = raw.decode(errors="replace").rstrip()
                 self._last_lines.append(line)
-                words = line.split()
-                if words[:1] == ["ready"]:
-                    self.ready = dict(word.partition("=")[::2] for word in words[1:])
+                doors = self._doors_in(line)
+                if doors:
+                    self.ready = doors
                     self._settled.set()
         self._settled.set()
+
+    def _doors_in(self, line: str) -> dict[str, str]:
+        """Return the addresses if this is the line that says that the server is ready."""
+        words = line.split()
+        if words[:1] != ["ready"]:
+            return {}
+        return dict(word.partition("=")[::2] for word in words[1:])
 
 
 class StorageProcess(ServerProcess):
@@ -280,3 +288,51 @@ class RouterProcess(ServerProcess):
             peer_listen=None if self.settings.peer_listen is None else self.peer,
         )
         return self
+
+
+class AgentProcess(ServerProcess):
+    """A WAVE daemon: `waved --config FILE`.
+
+    Args:
+        settings: what goes into its configuration; state in its directory survives `kill`.
+        name: for logs and errors.
+    """
+
+    def __init__(self, settings: AgentSettings, *, name: str = "agent") -> None:
+        self.settings = settings
+        super().__init__(
+            name,
+            ["waved", "--config", str(settings.config_path)],
+            log_path=settings.directory / f"{name}.log",
+        )
+
+    @property
+    def address(self) -> str:
+        """Address of gRPC, for `wv --agent`."""
+        return self.ready["grpc"]
+
+    @property
+    def http(self) -> str:
+        """Address of the HTTP gateway."""
+        return self.ready["http"]
+
+    def start(self) -> Self:
+        """Write the configuration and start it; addresses stay when it is started again."""
+        self.settings.write()
+        super().start()
+        self.settings = replace(
+            self.settings,
+            listen=self.address,
+            http_listen=None if self.settings.http_listen is None else self.http,
+        )
+        return self
+
+    def _doors_in(self, line: str) -> dict[str, str]:
+        """Return the addresses that the daemon's log tells."""
+        try:
+            entry = json.loads(line)
+        except ValueError:  # a line for people
+            return {}
+        if not isinstance(entry, dict) or entry.get("event") != "agent_started":
+            return {}
+        return {door: str(entry[door]) for door in ("grpc", "http", "unix") if door in entry}

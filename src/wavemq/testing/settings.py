@@ -1,6 +1,6 @@
-"""The configuration file of a router under test, in the original's layout.
+"""The configuration file of a router or agent under test, in the original's layout.
 
-Owns the text of the file. Refuses to check it: the router does. Fault model: none.
+Owns the text of the file. Refuses to check it: the server does. Fault model: none.
 """
 
 from __future__ import annotations
@@ -101,6 +101,55 @@ class RouterSettings:
                 f"    Namespace = {toml_text(namespace)}",
                 f"    Address = {toml_text(address)}",
             ]
+        return "\n".join(lines) + "\n"
+
+    def write(self) -> Path:
+        """Write the configuration file and return its path."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.config_path.write_text(self.to_toml())
+        return self.config_path
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """What distinguishes one WAVE daemon of a test from another.
+
+    Args:
+        directory: where the daemon keeps everything, its configuration included.
+        storage: locations of objects: name to the keys of its table, such as `provider`.
+        listen: where gRPC is served.
+        http_listen: where the HTTP gateway is served; None for nowhere.
+        unix: path of a Unix socket for gRPC; None for none.
+        is_default_unrevoked: whether silence of storage counts as "not revoked".
+    """
+
+    directory: Path
+    storage: dict[str, dict[str, str]]
+    listen: str = LOOPBACK
+    http_listen: str | None = LOOPBACK
+    unix: Path | None = None
+    is_default_unrevoked: bool = False
+
+    @property
+    def config_path(self) -> Path:
+        """The configuration file."""
+        return self.directory / "wave.toml"
+
+    def to_toml(self) -> str:
+        """Return the text of the configuration file."""
+        lines = [
+            f"database = {toml_text(self.directory / 'state')}",
+            f"listenIp = {toml_text(self.listen)}",
+            f"defaultToUnrevoked = {str(self.is_default_unrevoked).lower()}",
+        ]
+        if self.http_listen is not None:
+            lines.append(f"httpListenIp = {toml_text(self.http_listen)}")
+        if self.unix is not None:
+            lines.append(f"listenUnix = {toml_text(self.unix)}")
+        lines.append("[storage]")
+        for name, keys in self.storage.items():
+            lines.append(f"  [storage.{name}]")
+            lines += [f"  {key} = {toml_text(value)}" for key, value in keys.items()]
         return "\n".join(lines) + "\n"
 
     def write(self) -> Path:
