@@ -13,6 +13,7 @@ from tests.support.object_stores import LOCATION, MemoryObjectStore
 from tests.support.worlds import DAY_S, NOW, World, after, forge, make_entity
 from wavemq.authz import graph as graph_module
 from wavemq.authz import known_names as known_names_module
+from wavemq.authz.graph import PerspectiveGraph
 from wavemq.authz.perspective import Perspective
 from wavemq.authz.state import FILE_NAME, EntryState
 from wavemq.errors import InvalidParameterError
@@ -397,3 +398,72 @@ async def test_grants_and_names_share_a_queue() -> None:
         perspective = await world.perspective(engine, "a")
         assert names(perspective) == {"before", "after"}
         assert len(perspective.state.graph.grants()) == 1
+
+
+# --- what comes late ------------------------------------------------------------------------------
+
+
+async def test_name_that_was_missing_is_found_when_it_comes() -> None:
+    world = await World.create("a", "b")
+    late = await declare(world, "a", "late", "b", is_published=False)
+    await world.store.enqueue(LOCATION, world.hash("a"), late.hash)
+    await declare(world, "a", "there", "b")
+    async with world.engine() as engine:
+        perspective = await world.perspective(engine, "a")
+        assert names(perspective) == {"there"}
+        await world.store.put(LOCATION, late.wire)
+        await engine.resync(perspective, now=NOW)
+        assert names(perspective) == {"there", "late"}
+
+
+async def test_name_whose_attester_was_missing_counts_when_he_comes() -> None:
+    """Nothing counts before the attester's signature has been checked."""
+    world = await World.create("a")
+    await world.add("b", is_published=False)
+    await declare(world, "a", "b", "b")
+    await declare(world, "b", "a", "a")
+    async with world.engine() as engine:
+        perspective = await world.perspective(engine, "a")
+        assert names(perspective) == {"b"}
+        await world.store.put(LOCATION, world["b"].entity.wire)
+        await engine.resync(perspective, now=NOW)
+        assert names(perspective) == {"b", "a"}
+
+
+async def test_silence_while_names_are_fetched_is_reported_and_ends() -> None:
+    world = await World.create("a", "b")
+    await declare(world, "a", "b", "b")
+    async with world.engine() as engine:
+        perspective = await engine.perspective(world["a"], LOCATION)
+        world.store.substitutes[next(iter(world.store.queues[LOCATION][world.hash("a")]))] = b"lie"
+        report = await engine.resync(perspective, now=NOW)
+        assert report.failures
+        assert names(perspective) == set()
+        world.store.substitutes.clear()
+        assert (await engine.resync(perspective, now=NOW)).is_complete
+        assert names(perspective) == {"b"}
+
+
+def test_what_was_forgotten_while_it_was_being_tried_stays_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(graph_module, "ENTRIES_MAX", 4)
+    graph = PerspectiveGraph(Hash.of(b"own"), LOCATION)
+    (position,) = graph.take_unread(1)
+    graph.advance(position, [Hash.of(b"%d" % n) for n in range(4)])
+    tried = graph.take_to_open(4)
+    assert len(graph.advance(position, [Hash.of(b"%d" % n) for n in range(4, 8)])) == 4
+    for entry, outcome in zip(tried, ("locked", "discarded", "opened", "missing"), strict=True):
+        match outcome:
+            case "locked":
+                graph.keep_locked(entry, graph.own, tried=0, envelope_key=None)
+            case "discarded":
+                graph.discard(entry)
+            case "opened":
+                graph.keep_opened(entry, b"")
+            case _:
+                graph.keep_unsettled(entry)
+    assert graph.take_changes() == []
+    assert graph.locked() == []
+    graph.begin_synchronization()
+    assert len(graph.take_to_open(8)) == 4
