@@ -221,6 +221,34 @@ async def test_storage_that_fails_during_a_synchronization_kills_nothing(asked: 
     assert await asked.code(calls.SIGN, pb.SignParams(perspective=alice, content=b"x")) is None
 
 
+async def test_attestation_that_is_known_is_added_again_in_vain(asked: Asked) -> None:
+    grant = await asked.world.grant("namespace", "alice", "publish", "a/*", is_encrypted=True)
+    request = pb.AddAttestationParams(
+        perspective=asked.perspective("alice"),
+        DER=grant.attestation.wire,
+        proverKey=grant.prover_key,
+    )
+    for _ in range(3):
+        assert await asked.code(calls.ADD_ATTESTATION, request) is None
+    found = await asked.agent.lookup_attestations(
+        pb.LookupAttestationsParams(
+            perspective=asked.perspective("alice"), toEntity=asked.hash("alice")
+        )
+    )
+    assert [one.hash for one in found.results] == [grant.attestation.hash.to_bytes()]
+
+
+async def test_entity_is_marked_with_a_location_only(asked: Asked) -> None:
+    request = pb.MarkEntityInterestingParams(
+        perspective=asked.perspective("alice"), entity=asked.hash("bob")
+    )
+    assert await asked.code(calls.MARK_INTERESTING, request) == Code.INVALID_PARAMETER
+    request.entityLocation.agentLocation = "default"
+    assert await asked.code(calls.MARK_INTERESTING, request) is None
+    request.entity = b"no hash"
+    assert await asked.code(calls.MARK_INTERESTING, request) == Code.INVALID_PARAMETER
+
+
 # --- requests that hang it ----------------------------------------------------------------------
 
 
