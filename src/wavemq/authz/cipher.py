@@ -74,9 +74,13 @@ class ContentCipher:
         """
         reader = through = None
         if recipient is not None:
-            reader = await self._usable_entity(recipient, recipient_location, now)
+            reader = await usable_entity(
+                self._library, self._revocations, recipient, recipient_location, now
+            )
         if namespace is not None:
-            through = await self._usable_entity(namespace, namespace_location, now)
+            through = await usable_entity(
+                self._library, self._revocations, namespace, namespace_location, now
+            )
         return await self._workers.run(
             encrypt_message,
             content,
@@ -103,18 +107,28 @@ class ContentCipher:
             perspective.state.graph.keys.reader_keys,
         )
 
-    async def _usable_entity(
-        self, entity_hash: Hash, location: Location | None, now: Instant
-    ) -> Entity:
-        """Return an entity to encrypt to."""
-        places = (location, *self._library.locations)  # the entity counts, not where it is
-        entity = await self._library.required_entity(entity_hash, places)
-        validity = period_of_entity(entity, now)
-        if not validity.is_valid:
-            raise LookupFailureError(f"the entity {entity_hash.to_text()}: {validity.explanation}")
-        revoked = await self._revocations.first_revoked(
-            entity.revocations, now=now, patience_s=PATIENCE_SECONDS
-        )
-        if revoked is not None:
-            raise LookupFailureError(f"the entity {entity_hash.to_text()} has been revoked")
-        return entity
+
+async def usable_entity(
+    library: Library,
+    revocations: RevocationChecker,
+    entity_hash: Hash,
+    location: Location | None,
+    now: Instant,
+) -> Entity:
+    """Return an entity to encrypt to, which is not known to be expired or revoked.
+
+    Raises:
+        LookupFailureError: it is not in storage, or not valid.
+        StorageError: it is not known here and storage does not answer.
+    """
+    places = (location, *library.locations)  # the entity counts, not where it is
+    entity = await library.required_entity(entity_hash, places)
+    validity = period_of_entity(entity, now)
+    if not validity.is_valid:
+        raise LookupFailureError(f"the entity {entity_hash.to_text()}: {validity.explanation}")
+    revoked = await revocations.first_revoked(
+        entity.revocations, now=now, patience_s=PATIENCE_SECONDS
+    )
+    if revoked is not None:
+        raise LookupFailureError(f"the entity {entity_hash.to_text()} has been revoked")
+    return entity

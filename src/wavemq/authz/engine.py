@@ -16,6 +16,7 @@ from wavemq.authz.config import EngineConfig, EngineStatistics
 from wavemq.authz.discovery import SyncProgress, SyncReport
 from wavemq.authz.granting import grant
 from wavemq.authz.inspection import FoundAttestation, FoundEntity, lookup, resolve
+from wavemq.authz.jedi_cipher import JEDICipher
 from wavemq.authz.library import Library
 from wavemq.authz.naming import Naming
 from wavemq.authz.perspective import Perspective
@@ -73,6 +74,7 @@ class Engine:
         config: the operator's decisions.
 
     Attributes:
+        jedi: encryption by topic and hour.
         proofs: the verifier; `verify` below is its whole, its parts are for the doors.
         naming: names of entities: making, resolving.
         revoking: revocation of what a perspective made.
@@ -98,6 +100,7 @@ class Engine:
         self._skew = SkewWarnings()
         self._validity = ValidityChecker(self._library, self.revocations, self._skew)
         self._cipher = ContentCipher(self._library, self.revocations, self._workers)
+        self.jedi = JEDICipher(self._library, self.revocations, self._workers)
         self.proofs = ProofChecker(self._library, self.revocations, self._workers, self._skew)
         self._perspectives = Perspectives(store, self._library, self._state, self._workers, config)
         self.naming = Naming(store, self._library, self._validity, self._state, self._workers)
@@ -118,6 +121,7 @@ class Engine:
     async def aclose(self) -> None:
         """Cancel what is running in the background and close the state."""
         await self._perspectives.aclose()
+        await self.jedi.aclose()
         await self._library.aclose()
         await self.revocations.aclose()
         await asyncio.to_thread(self._workers.close)

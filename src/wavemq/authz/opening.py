@@ -9,7 +9,7 @@ not an exception, and the number of keys tried is bounded by what `HeldKeys` off
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from wavemq.authz.name_opening import LockedDeclaration, OpenedDeclaration, try_to_open_name
@@ -22,6 +22,7 @@ from wavemq.wave.attestation_open import (
     OpenedAttestation,
     body_key_with_master,
     check_signatures,
+    delegated_keys,
     envelope_key_as_subject,
     envelope_key_with_label,
     envelope_key_with_master,
@@ -101,6 +102,17 @@ def check_grant(opened: Opened, attester: Entity) -> None:
         InvalidSignatureError: he did not.
     """
     check_signatures(opened.attestation, opened.content.body, attester)
+
+
+def _with_delegated(attempt: Attempt, reader: EntitySecret) -> Attempt:
+    """Add the keys that a newer writer sent to the reader outside of the body (wave.md 4.8)."""
+    if not isinstance(attempt, Opened) or attempt.attestation.subject != reader.entity.hash:
+        return attempt
+    delegated = delegated_keys(attempt.attestation, reader.direct_secret)
+    if not delegated:
+        return attempt
+    addendums = (*attempt.content.addendums, *delegated)
+    return replace(attempt, content=replace(attempt.content, addendums=addendums))
 
 
 def _try(

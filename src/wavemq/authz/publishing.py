@@ -9,7 +9,6 @@ a second in all. Secrets stay in memory and in no message, log or error.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,14 +20,11 @@ from wavemq.authz.admission import (
 )
 from wavemq.authz.bounded import CacheStatistics
 from wavemq.authz.callers import Callers
-from wavemq.authz.client_proofs import (
-    ClientProofs,
-    is_up_to_date,
-)
+from wavemq.authz.client_proofs import ClientProofs, is_up_to_date
+from wavemq.authz.contents import open_e2ee, open_jedi, seal_e2ee, seal_jedi
 from wavemq.authz.verdict_cache import Claim
-from wavemq.clock import Instant
+from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
 from wavemq.errors import (
-    InvalidParameterError,
     MessageDecryptError,
     NoProofFoundError,
     UnavailableError,
@@ -128,6 +124,7 @@ class Publishing:
         payload: Sequence[PayloadObject],
         now: Instant,
         encryption_partition: Sequence[bytes] = (),
+        is_jedi: bool = False,
         is_persisted: bool = False,
         custom_proof: bytes = b"",
     ) -> Verified[Message]:
@@ -140,22 +137,31 @@ class Publishing:
             payload: the contents.
             now: the present.
             encryption_partition: elements of the end-to-end encrypted resource; none: plain.
+            is_jedi: whether the payload is encrypted as a whole by topic and hour, outside of any
+                end-to-end encryption of its contents.
             is_persisted: whether the designated router keeps it for queries.
             custom_proof: the client's own proof; it is verified like a stranger's.
 
         Raises:
             NoProofFoundError: no known grant lets this entity publish there.
             ProofInvalidError: the client's own proof does not.
-            InvalidE2EEGrantError, InvalidParameterError: the content cannot be encrypted so.
+            InvalidE2EEGrantError, InvalidJEDIGrantError, InvalidParameterError: the content cannot
+                be encrypted so, or is too large when it is.
             UnavailableError: the client's own proof or the namespace's keys could not be
                 resolved.
         """
         claim = Claim(namespace, perspective.hash, PERMISSION_PUBLISH, topic.text)
         proof, until = await self._proofs.prove(perspective, claim, custom_proof, now)
         if encryption_partition:
-            payload = await self._encrypt(
-                perspective, namespace, encryption_partition, payload, now
+            payload = await seal_e2ee(
+                self._engine, perspective, namespace, encryption_partition, payload, now
             )
+        jedi_timestamp = None
+        if is_jedi:
+            payload = await seal_jedi(
+                self._engine.jedi, perspective, namespace, topic.text, payload, now
+            )
+            jedi_timestamp = now // NANOSECONDS_PER_SECOND
         unsigned = Message(
             source=perspective.hash,
             source_location=perspective.location,
@@ -163,7 +169,7 @@ class Publishing:
             topic=topic,
             payload=tuple(payload),
             origin_router=self._origin_router,
-            jedi_timestamp=None,
+            jedi_timestamp=jedi_timestamp,
             proof=proof,
             signature=b"",
             encryption_partition=tuple(encryption_partition),
@@ -287,59 +293,27 @@ class Publishing:
             MessageDecryptError: the reader holds no key for it.
             ObjectError: a content is not what its encryption says.
         """
-        if message.jedi_timestamp is not None:
-            self._messages_unreadable += 1
-            raise MessageDecryptError("messages encrypted with JEDI cannot be opened here")
-        if not message.encryption_partition:
+        if message.jedi_timestamp is None and not message.encryption_partition:
             return message.payload
         try:
             try:
-                contents = await self._decrypt(perspective, message)
+                payload = await self._open(perspective, message)
             except MessageDecryptError:
                 if now is None or is_up_to_date(perspective, now):
                     raise
                 await self._proofs.synchronize(perspective, now)
-                contents = await self._decrypt(perspective, message)
+                payload = await self._open(perspective, message)
         except MessageDecryptError:
             self._messages_unreadable += 1
             raise
         self._messages_opened += 1
-        return tuple(
-            PayloadObject(one.schema, content)
-            for one, content in zip(message.payload, contents, strict=True)
-        )
+        return payload
 
-    async def _decrypt(self, perspective: Perspective, message: Message) -> list[bytes]:
-        return await asyncio.gather(
-            *(self._engine.decrypt(perspective, one.content) for one in message.payload)
-        )
-
-    async def _encrypt(
-        self,
-        perspective: Perspective,
-        namespace: Hash,
-        partition: Sequence[bytes],
-        payload: Sequence[PayloadObject],
-        now: Instant,
-    ) -> tuple[PayloadObject, ...]:
-        """Return `payload` with each content encrypted for the readers of the partition."""
-        try:
-            resource = b"/".join(partition).decode()
-        except UnicodeDecodeError as error:
-            raise InvalidParameterError("the encryption partition is not UTF-8") from error
-        contents = await asyncio.gather(
-            *(
-                self._engine.encrypt(
-                    one.content,
-                    namespace=namespace,
-                    namespace_location=perspective.location,
-                    resource=resource,
-                    now=now,
-                )
-                for one in payload
-            )
-        )
-        return tuple(
-            PayloadObject(one.schema, content)
-            for one, content in zip(payload, contents, strict=True)
-        )
+    async def _open(self, perspective: Perspective, message: Message) -> tuple[PayloadObject, ...]:
+        """Return the contents with the keys that the reader has now."""
+        payload = message.payload
+        if message.jedi_timestamp is not None:
+            payload = await open_jedi(self._engine.jedi, perspective, message)
+        if message.encryption_partition:
+            payload = await open_e2ee(self._engine, perspective, payload)
+        return payload

@@ -184,6 +184,7 @@ class Bus:
         schema: str = "text",
         persist: bool = False,
         encryption_partition: PartitionSource | None = None,
+        encrypt_with_jedi: bool = False,
         namespace: NamespaceSource | None = None,
         proof: bytes | None = None,
         timeout_s: float | None = None,
@@ -201,6 +202,8 @@ class Bus:
             persist: ask the designated router to keep it as the last value of its topic.
             encryption_partition: encrypt end to end for readers that hold `wave:decrypt` on this
                 path, given as text (`"building/roof"`) or as its elements.
+            encrypt_with_jedi: encrypt end to end for readers that hold `jedi:decrypt` on the topic
+                for the present hour.
             namespace: instead of the default given to `connect`.
             proof: authority to use, as written by `wv rtprove`, instead of what the router finds.
             timeout_s: instead of the default given to `connect`.
@@ -221,6 +224,7 @@ class Bus:
             encryptionPartition=_partition(encryption_partition),
             persist=persist,
             customProofDER=_proof(proof),
+            encryptWithJEDI=encrypt_with_jedi,
         )
         connection = self._connected()
         deadline = asyncio.get_running_loop().time() + limit_s

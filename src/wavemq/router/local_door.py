@@ -104,8 +104,6 @@ class LocalDoor(LocalPort):
             self._lanes.put((call.namespace, call.topic.text), (submission, forming))
 
     async def _form(self, call: PublishCall) -> Verified[Message]:
-        if call.is_jedi:
-            raise InvalidParameterError("this router does not encrypt with JEDI")
         perspective = await self._identify(call.caller)
         return await self._publishing.form_message(
             perspective,
@@ -114,6 +112,7 @@ class LocalDoor(LocalPort):
             payload=call.payload,
             now=self._clock.now(),
             encryption_partition=call.encryption_partition,
+            is_jedi=call.is_jedi,
             is_persisted=call.is_persisted,
             custom_proof=call.custom_proof,
         )

@@ -54,7 +54,7 @@ class CallerSecret:
 
 @dataclass(frozen=True, slots=True)
 class PublishCall:
-    """A publish as asked for; `is_jedi` asks for an encryption that not every router offers."""
+    """A publish as asked for; `is_jedi` asks for encryption by topic and hour."""
 
     caller: CallerSecret
     namespace: Hash
