@@ -16,7 +16,7 @@ from tests.fuzz.every_target import TARGETS
 from tests.fuzz.fuzz_target import BrokenPropertyError, Target, check_input
 
 SEED: Final = 20261124
-RUNS_FACTOR: Final = 4
+RUNS_FACTOR: Final = 3
 MEASURED_EVERY: Final = 16
 """One input in so many is run with its memory measured, which makes it slower."""
 POOL_MAX: Final = 200
