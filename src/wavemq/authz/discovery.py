@@ -426,10 +426,10 @@ class Discovery:
 
     async def _entry_of(self, found: Hash, wire: bytes, location: Location) -> Entry:
         """Return the entry of an object that is at hand, and remember the object."""
+        await asyncio.to_thread(self.state.remember_object, found, wire)
         entry = self.graph.entry(found, location)
         if entry is None:
             raise InvalidParameterError("the perspective remembers as many objects as it may")
-        await asyncio.to_thread(self.state.remember_object, found, wire)
         return entry
 
     # --- disk -------------------------------------------------------------------------------

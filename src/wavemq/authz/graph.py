@@ -237,11 +237,12 @@ class PerspectiveGraph:
         ready = [key for key, _ in zip(self._fresh, range(count), strict=False)]
         for key in ready:
             del self._fresh[key]
-        return self._still_known(ready)
+        return [self._entries[key] for key in ready]
 
     def keep_unsettled(self, entry: Entry) -> None:
         """Have a later synchronization try again: the object, or an entity it names, is missing."""
-        self._unsettled[entry.hash] = None
+        if self._is_known(entry):
+            self._unsettled[entry.hash] = None
 
     def keep_locked(
         self, entry: Entry, owner: Hash, *, tried: int, envelope_key: bytes | None
@@ -254,6 +255,8 @@ class PerspectiveGraph:
             tried: the revision of the owner's keys that did not open it.
             envelope_key: 28 bytes, or None.
         """
+        if not self._is_known(entry):
+            return
         state = EntryState.PENDING if envelope_key is None else EntryState.LABELLED
         self._change(entry, state, envelope_key)
         locked = self._locked[owner]
@@ -321,7 +324,7 @@ class PerspectiveGraph:
 
     def take_changes(self) -> list[Entry]:
         """Return the entries that the disk does not know yet, and consider them written."""
-        changed = self._still_known(self._changed)
+        changed = [self._entries[key] for key in self._changed]
         self._changed.clear()
         return changed
 
@@ -333,16 +336,11 @@ class PerspectiveGraph:
 
     def locked(self) -> list[Entry]:
         """Return attestations and name declarations that are known and not open."""
-        keys = [key for locked in self._locked.values() for key in locked.entries]
-        return self._still_known(keys)
+        return [self._entries[key] for locked in self._locked.values() for key in locked.entries]
 
     def queue_count(self) -> int:
         """Return how many queues are read."""
         return len(self._queues)
-
-    def _still_known(self, keys: Iterable[Hash]) -> list[Entry]:
-        """Return the entries that were not forgotten, to make room, while they were being tried."""
-        return [self._entries[key] for key in keys if key in self._entries]
 
     def _make_room(self) -> bool:
         """Forget the oldest useless entries; return whether that made room.
@@ -375,9 +373,13 @@ class PerspectiveGraph:
             self._entries.pop(declaration.hash, None)
             self._changed.pop(declaration.hash, None)
 
+    def _is_known(self, entry: Entry) -> bool:
+        """Whether the entry was not forgotten, to make room, while it was being tried."""
+        return self._entries.get(entry.hash) is entry
+
     def _change(self, entry: Entry, state: EntryState, key: bytes | None) -> None:
         """Give an entry a new state, and have it written if it really is new."""
-        if entry.state is not state:
+        if self._is_known(entry) and entry.state is not state:
             entry.state, entry.key = state, key
             self._changed[entry.hash] = None
 
