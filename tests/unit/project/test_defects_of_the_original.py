@@ -142,6 +142,10 @@ DEFECTS = (
             f"{VERIFIER}::test_object_under_a_wrong_name_is_not_believed",
             f"{REVOCATIONS}::test_lying_storage_is_no_answer",
             "integration/net/test_object_shelf.py::test_damaged_object_is_never_handed_over",
+            (
+                "unit/net/test_unchecked_proofs_are_refused.py"
+                "::test_location_whose_proofs_are_not_checked_is_refused"
+            ),
         ),
     ),
     Row(
