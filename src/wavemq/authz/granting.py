@@ -13,7 +13,6 @@ from wavemq.errors import (
     InvalidParameterError,
     LookupFailureError,
     MissingParameterError,
-    ProofInvalidError,
 )
 from wavemq.wave.attestation_create import (
     CreatedAttestation,
@@ -104,21 +103,16 @@ async def _namespace(
     policy: RTreePolicy, library: Library, validity: ValidityChecker, now: Instant
 ) -> Entity:
     """Return the namespace entity, which must be valid."""
+    # The policy may name the wrong place; the entity counts, not where it is (14.4).
+    places = (policy.namespace_location, *library.locations)
     try:
-        return await validity.valid_entity(policy.namespace, policy.namespace_location, now=now)
-    except ProofInvalidError as error:
-        raise InvalidParameterError("the namespace is not valid", cause=error) from error
+        found = await library.required_entity(policy.namespace, places)
     except LookupFailureError as error:
-        # The policy may name the wrong place; the entity counts, not where it is (14.4).
-        found = await library.entity(policy.namespace)
-        if found is None:
-            raise LookupFailureError("failed to find namespace", cause=error) from error
-        standing = await validity.entity(found, now=now)
-        if not standing.is_valid:
-            raise InvalidParameterError(
-                f"the namespace is not valid: {standing.message}"
-            ) from error
-        return found
+        raise LookupFailureError("failed to find namespace", cause=error) from error
+    standing = await validity.entity(found, now=now)
+    if not standing.is_valid:
+        raise InvalidParameterError(f"namespace is not valid: {standing.explanation}")
+    return found
 
 
 def _keys_to_hand_on(
