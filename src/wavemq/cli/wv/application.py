@@ -69,6 +69,24 @@ class _ProofFlags(TypedDict):
     outfile: str
 
 
+class _NameFlags(TypedDict):
+    attester: str
+    expiry: str
+    passphrase: str
+    public: bool
+    namespace: str
+    partition: str
+    for_delegates: bool
+
+
+class _RevokeFlags(TypedDict):
+    attester: str
+    attestation: str
+    entity: str
+    name: str
+    passphrase: str
+
+
 class _ResolveFlags(TypedDict):
     perspective: str
     passphrase: str
@@ -145,7 +163,12 @@ _files = click.argument("files", nargs=-1, metavar="FILES...")
     metavar="FILE",
     help="Storage configuration (TOML); else $WAVE_CONFIG, /etc/wave/wave.toml, or local storage.",
 )
-@click.option("--agent", envvar="WAVE_AGENT", metavar="HOST:PORT", help="Not in this version.")
+@click.option(
+    "--agent",
+    envvar="WAVE_AGENT",
+    metavar="HOST:PORT",
+    help="A WAVE daemon to use (or unix:PATH); without one the work is done in this process.",
+)
 @click.option("--json", "is_json", is_flag=True, help="Print results as JSON, one per line.")
 @click.version_option(COMPATIBLE_VERSION, "--version", "-v", message="%(prog)s version %(version)s")
 @click.pass_context
@@ -153,7 +176,7 @@ def wv(ctx: click.Context, config: str | None, agent: str | None, is_json: bool)
     """Make and check WAVE entities, grants and proofs; part of WAVEMQ.
 
     Works without a daemon. What was learned is kept in $WAVE_HOME (~/.local/share/wave).
-    An ENTITY is a file of it, a hash of 48 characters, or one of wave, wavemq, jedi.
+    An ENTITY is a file of it, a hash of 48 characters, one of wave, wavemq, jedi, or a name.
     A STATEMENT is permset:perm[,perm...]@namespace/resource.
     """
     ctx.obj = GlobalFlags(config, agent, is_json)
@@ -295,10 +318,10 @@ def publish(flags: GlobalFlags, locations: tuple[str, ...], files: tuple[str, ..
 @_file_flag("--perspective", DEFAULT_ENTITY, "Entity secret whose keys are used to read.")
 @_passphrase
 @_skipsync
-@click.argument("hashes", nargs=-1, metavar="HASHES...")
+@click.argument("hashes", nargs=-1, metavar="HASHES_OR_NAMES...")
 @click.pass_obj
 def resolve(flags: GlobalFlags, hashes: tuple[str, ...], **given: Unpack[_ResolveFlags]) -> None:
-    """Show the entities and attestations that hashes stand for."""
+    """Show the entities and attestations that hashes and names stand for."""
 
     async def work(session: Session) -> None:
         from wavemq.cli.wv.views import resolve as perform
@@ -334,40 +357,68 @@ def resync(flags: GlobalFlags, perspective: str, passphrase: str) -> None:
 def listlocations(flags: GlobalFlags) -> None:
     """Show the storage locations."""
 
-    def work(settings: Settings, output: Output) -> None:
+    async def work(session: Session) -> None:
         from wavemq.cli.wv.locations import list_locations
 
-        list_locations(settings.location_router(), output)
+        await list_locations(session)
 
-    _perform_plain(flags, work)
+    _perform(flags, work)
 
 
-@wv.command(cls=GoCommand, context_settings={"ignore_unknown_options": True})
-@click.argument("rest", nargs=-1, type=click.UNPROCESSED, metavar="")
+@wv.command(cls=GoCommand)
+@_file_flag("--attester", DEFAULT_ENTITY, "Entity secret of who gives the name.")
+@click.option(
+    "--expiry", "-e", envvar=DEFAULT_EXPIRY, default="1000d", show_default=True, help="How long."
+)
+@_passphrase
+@click.option("--public", is_flag=True, help="Let everybody read it.")
+@click.option("--namespace", default="", metavar="ENTITY", help="Whose readers may read it.")
+@click.option("--partition", default="", help="Which of them, such as a/b.")
+@click.option(
+    "--for-delegates",
+    is_flag=True,
+    help="Let those read it who hold keys of the namespace, and not the namespace alone.",
+)
+@click.argument("arguments", nargs=-1, metavar="ENTITY NAME")
 @click.pass_obj
-def name(flags: GlobalFlags, rest: tuple[str, ...]) -> None:
-    """Name an entity (in a later release)."""
-    del rest
-    _perform_plain(flags, _refuse("names come in a later release; use files or hashes"))
+def name(flags: GlobalFlags, arguments: tuple[str, ...], **given: Unpack[_NameFlags]) -> None:
+    """Name an entity; without --public or --namespace only the attester can read it."""
+
+    async def work(session: Session) -> None:
+        from wavemq.cli.wv.naming import NameRequest, declare
+
+        request = NameRequest(
+            attester=given["attester"],
+            expiry=given["expiry"],
+            passphrase=given["passphrase"],
+            is_public=given["public"],
+            namespace=given["namespace"],
+            partition=given["partition"],
+            is_for_delegates=given["for_delegates"],
+            arguments=arguments,
+        )
+        await declare(session, request)
+
+    _perform(flags, work)
 
 
-@wv.command(cls=GoCommand, context_settings={"ignore_unknown_options": True})
-@click.argument("rest", nargs=-1, type=click.UNPROCESSED, metavar="")
+@wv.command(cls=GoCommand)
+@_file_flag("--attester", DEFAULT_ENTITY, "Entity secret of who made it.")
+@click.option("--attestation", default="", metavar="HASH|FILE", help="A grant to revoke.")
+@click.option("--entity", default="", metavar="FILE", help="An entity secret to revoke.")
+@click.option("--name", default="", metavar="HASH|NAME", help="A name declaration to revoke.")
+@_passphrase
 @click.pass_obj
-def revoke(flags: GlobalFlags, rest: tuple[str, ...]) -> None:
-    """Revoke an entity or a grant (in a later release)."""
-    del rest
-    _perform_plain(flags, _refuse("revoking comes in a later release; nothing was revoked"))
+def revoke(flags: GlobalFlags, **given: Unpack[_RevokeFlags]) -> None:
+    """Revoke an entity, a grant or a name. There is no way back."""
 
+    async def work(session: Session) -> None:
+        from wavemq.cli.wv.revoking import RevokeRequest
+        from wavemq.cli.wv.revoking import revoke as perform
 
-def _refuse(sentence: str) -> Callable[[Settings, Output], None]:
-    def work(settings: Settings, output: Output) -> None:
-        from wavemq.cli.wv.text import UsageFaultError
+        await perform(session, RevokeRequest(**given))
 
-        del settings, output
-        raise UsageFaultError(f"error: {sentence}")
-
-    return work
+    _perform(flags, work)
 
 
 def _perform(flags: GlobalFlags, work: Callable[[Session], Awaitable[None]]) -> None:
@@ -402,12 +453,7 @@ def _perform_plain(flags: GlobalFlags, work: Callable[[Settings, Output], None])
 
     output = Output(is_json=flags.is_json)
     try:
-        if flags.agent is not None:
-            raise UsageFaultError(
-                "error: --agent (or WAVE_AGENT) names a WAVE daemon, and daemons come in a later "
-                "release: leave it out, this version works without one"
-            )
-        work(read_settings(flags.config, os.environ), output)
+        work(read_settings(flags.config, os.environ, daemon=flags.agent), output)
     except UsageFaultError as error:
         output.failure(str(error), code=error.code)
     except ConfigError as error:

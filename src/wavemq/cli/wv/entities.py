@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wavemq.authz.inspection import FoundAttestation, FoundEntity
+from wavemq.agent import calls
 from wavemq.cli.wv.files import SECRET_MODE, read_file, reason_of, write_new
 from wavemq.cli.wv.passphrases import ask_passphrase, is_terminal
 from wavemq.cli.wv.pem_files import pem_block
@@ -18,16 +18,15 @@ from wavemq.cli.wv.rendering import (
     attestation_json,
     entity_json,
     entity_lines,
+    hash_text,
     inspected_attestation_lines,
 )
 from wavemq.cli.wv.session import Session
-from wavemq.cli.wv.text import UsageFaultError, instant_after, quote
-from wavemq.errors import InvalidParameterError, UnexpectedObjectError, WaveMQError
-from wavemq.wave.attestation import Attestation, PlainBody, VerifierBody
-from wavemq.wave.attestation_open import check_outer_signature, check_signatures
-from wavemq.wave.entity import Entity, parse_entity
-from wavemq.wave.keyring import EntitySecret
-from wavemq.wave.pem import ATTESTATION, ENTITY, ENTITY_SECRET, decode_pem_or_der, encode_pem
+from wavemq.cli.wv.text import UsageFaultError, bracketed, instant_after, quote
+from wavemq.clock import milliseconds_from_instant
+from wavemq.errors import WaveMQError
+from wavemq.wave.pem import ATTESTATION, ENTITY, ENTITY_SECRET, encode_pem
+from wavemq.wire import wave_pb2 as pb
 
 NEW_PASSPHRASE_PROMPT = "enter a passphrase for your entity: "  # noqa: S105 - a question
 
@@ -58,22 +57,30 @@ async def make_entity(session: Session, request: EntityRequest) -> None:
         not_after = instant_after(now, request.expiry)
     except UsageFaultError as error:
         raise UsageFaultError(f"bad expiry: {error}") from error
+    location = pb.Location(agentLocation=request.revocation_location)
     try:
-        location = session.storages.location_of(request.revocation_location)
         passphrase = _new_passphrase(request)
-        secret = EntitySecret.create(
-            not_before=now, not_after=not_after, revocation_location=location
+        created = await session.ask(
+            calls.CREATE_ENTITY,
+            pb.CreateEntityParams(
+                validFrom=milliseconds_from_instant(now),
+                validUntil=milliseconds_from_instant(not_after),
+                revocationLocation=location,
+                SecretPassphrase=passphrase,
+            ),
         )
-        content = encode_pem(ENTITY_SECRET, secret.to_bytes(passphrase))
     except WaveMQError as error:
         raise bracketed("error", error) from error
-    entity_hash = secret.entity.hash.to_text()
+    entity_hash = hash_text(created.hash)
     file = request.outfile or f"ent_{entity_hash}.pem"
-    write_new(Path(file), content, mode=SECRET_MODE)
+    write_new(Path(file), encode_pem(ENTITY_SECRET, created.SecretDER), mode=SECRET_MODE)
     session.output.line(f"wrote entity: {file}")
     if request.is_published:
         try:
-            await session.engine.publish_entity(secret.entity, location)
+            await session.ask(
+                calls.PUBLISH_ENTITY,
+                pb.PublishEntityParams(DER=created.PublicDER, location=location),
+            )
         except WaveMQError as error:
             raise UsageFaultError(f"publish error: {error}", code=int(error.code)) from error
     session.output.result(
@@ -81,18 +88,21 @@ async def make_entity(session: Session, request: EntityRequest) -> None:
     )
 
 
-def _new_passphrase(request: EntityRequest) -> bytes | None:
+def _new_passphrase(request: EntityRequest) -> str:
     if request.is_unprotected:
-        return None
+        return ""
     if request.passphrase:
-        return request.passphrase.encode()
+        return request.passphrase
     if not is_terminal():
         raise UsageFaultError(
             "there is no terminal to ask for a passphrase at: give --passphrase, "
             "or --nopassphrase for a secret without protection"
         )
     # An empty answer means a secret without protection, as in the original.
-    return ask_passphrase(NEW_PASSPHRASE_PROMPT) or None
+    try:
+        return ask_passphrase(NEW_PASSPHRASE_PROMPT).decode()
+    except UnicodeDecodeError as error:
+        raise UsageFaultError("the passphrase is not UTF-8 text") from error
 
 
 async def inspect(session: Session, files: Sequence[str]) -> None:
@@ -104,21 +114,17 @@ async def inspect(session: Session, files: Sequence[str]) -> None:
         StorageError: a revocation could not be checked.
     """
     require_files(files)
-    name_of = session.storages.name_of
     for file in files:
-        parsed = _parse_object(_read(file))
-        now = session.now()
-        if isinstance(parsed, Entity):
-            standing = await session.engine.entity_validity(parsed, now=now)
-            entity = FoundEntity(parsed, None, standing)
-            session.output.lines(entity_lines(entity))
-            session.output.result(entity_json(entity, name_of) | {"file": file})
+        found = await session.ask(calls.INSPECT, pb.InspectParams(content=_read(file)))
+        if found.HasField("entity"):
+            note = session.clock_note(found.entity.validFrom)
+            session.output.lines(entity_lines(found.entity))
+            session.output.result(entity_json(found.entity, note=note) | {"file": file})
         else:
-            body = await _genuine_body(session, parsed)
-            standing = await session.engine.attestation_validity(parsed, body, now=now)
-            attestation = FoundAttestation(parsed, None, body, None, None, standing)
+            attestation = found.attestation
+            note = session.clock_note(attestation.body.validFrom)
             session.output.lines(inspected_attestation_lines(attestation, file))
-            session.output.result(attestation_json(attestation, name_of) | {"file": file})
+            session.output.result(attestation_json(attestation, note=note) | {"file": file})
 
 
 async def publish(session: Session, files: Sequence[str], locations: Sequence[str]) -> None:
@@ -129,28 +135,23 @@ async def publish(session: Session, files: Sequence[str], locations: Sequence[st
         WaveMQError: an object is malformed, a location unknown, or storage failed.
     """
     require_files(files)
-    targets = [session.storages.location_of(name) for name in locations or ("default",)]
     for file in files:
         block = pem_block(_read(file), file)
         if block.kind in {ENTITY_SECRET, ENTITY}:
-            entity = parse_entity(block.der)
-            for location in targets:
-                await session.engine.publish_entity(entity, location)
-            published = entity.hash
+            published = b""
+            for name in locations or ("default",):
+                request = pb.PublishEntityParams(
+                    DER=block.der, location=pb.Location(agentLocation=name)
+                )
+                published = (await session.ask(calls.PUBLISH_ENTITY, request)).hash
         elif block.kind == ATTESTATION:
             if locations:
                 session.output.line("ignoring location parameter for published attestation")
-            attestation = Attestation.from_bytes(block.der)
-            await session.engine.publish_attestation(attestation)
-            published = attestation.hash
+            grant = pb.PublishAttestationParams(DER=block.der)
+            published = (await session.ask(calls.PUBLISH_ATTESTATION, grant)).hash
         else:
             raise UsageFaultError(f"unknown block type {quote(block.kind)}")
-        session.output.result({"kind": "published", "file": file, "hash": published.to_text()})
-
-
-def bracketed(prefix: str, error: WaveMQError) -> UsageFaultError:
-    """Return an error in the form `error: [910] (910: ...)`."""
-    return UsageFaultError(f"{prefix}: [{int(error.code)}] {error}", code=int(error.code))
+        session.output.result({"kind": "published", "file": file, "hash": hash_text(published)})
 
 
 def require_files(files: Sequence[str]) -> None:
@@ -163,34 +164,8 @@ def require_files(files: Sequence[str]) -> None:
         raise UsageFaultError("need to specify some files")
 
 
-async def _genuine_body(session: Session, attestation: Attestation) -> VerifierBody | None:
-    """Return what anyone can read, after checking the signatures; None if it is encrypted.
-
-    Raises:
-        InvalidSignatureError: somebody else made it.
-        StorageError, LookupFailureError: the attester cannot be looked up.
-    """
-    if not isinstance(attestation.content, PlainBody):
-        check_outer_signature(attestation)
-        return None
-    body = attestation.content.body
-    attester = await session.engine.entity(body.attester, body.attester_location)
-    check_signatures(attestation, body, attester)
-    return body
-
-
 def _read(file: str) -> bytes:
     try:
         return read_file(file)
     except OSError as error:
         raise UsageFaultError(f"could not read file {quote(file)}: {reason_of(error)}") from error
-
-
-def _parse_object(content: bytes) -> Entity | Attestation:
-    try:
-        try:
-            return Attestation.from_bytes(decode_pem_or_der(content))
-        except UnexpectedObjectError:
-            return parse_entity(content)
-    except WaveMQError as error:
-        raise InvalidParameterError("could not decode contents") from error

@@ -1,6 +1,6 @@
 """`rtgrant`, `rtprove`, `verify`: giving authority, showing it, checking it.
 
-Owns what these commands do and print. Refuses to decide authority: the engine does. Fault model:
+Owns what these commands do and print. Refuses to decide authority: the agent does. Fault model:
 storage may be away or lie; a grant is written to its file before it is published.
 """
 
@@ -10,32 +10,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wavemq.authz.inspection import FoundEntity
-from wavemq.authz.perspective import Perspective
-from wavemq.cli.wv.entities import bracketed, require_files
+from wavemq.agent import calls
+from wavemq.cli.wv.entities import require_files
 from wavemq.cli.wv.files import PUBLIC_MODE, read_file, reason_of, replace_file
-from wavemq.cli.wv.identities import identify, identify_statements
+from wavemq.cli.wv.identities import (
+    identify,
+    identify_statements,
+    identify_without_names,
+)
 from wavemq.cli.wv.pem_files import marker_of, pem_block
-from wavemq.cli.wv.rendering import verdict_json, verdict_lines
-from wavemq.cli.wv.session import Session, open_secret, read_secret_file
+from wavemq.cli.wv.rendering import hash_text, proof_json, proof_lines
+from wavemq.cli.wv.session import Session, perspective_of
 from wavemq.cli.wv.text import (
     UsageFaultError,
+    bracketed,
     format_rfc3339,
     instant_after,
     parse_indirections,
     parse_statements,
     quote,
 )
-from wavemq.errors import (
-    InvalidParameterError,
-    LookupFailureError,
-    MissingParameterError,
-    WaveMQError,
-)
-from wavemq.wave.hashes import Hash
-from wavemq.wave.location import Location
+from wavemq.clock import milliseconds_from_instant
+from wavemq.errors import WaveMQError
 from wavemq.wave.pem import ATTESTATION, EXPLICIT_PROOF, encode_pem
-from wavemq.wave.policy import RTreePolicy
+from wavemq.wire import wave_pb2 as pb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,49 +70,46 @@ async def grant(session: Session, request: GrantRequest) -> None:
         UsageFaultError: an argument is wrong or the file cannot be written.
         WaveMQError: an entity is unknown or invalid, the grant impossible, or storage failed.
     """
-    # What needs no storage is checked first.
+    # What needs no agent is checked first.
     try:
-        parse_until = instant_after(session.now(), request.expiry)
+        until = instant_after(session.now(), request.expiry)
     except UsageFaultError as error:
         raise UsageFaultError("bad expiry") from error
     typed = parse_statements(request.statements)
     indirections = parse_indirections(request.indirections)
-    der = read_secret_file(request.attester, "attesting")
-    secret = open_secret(der, request.attester, request.passphrase)
-    namespace, statements = identify_statements(typed)
-    subject = identify(request.subject)
-
-    perspective = await session.perspective(secret)
+    perspective = perspective_of(request.attester, "attesting", request.passphrase)
+    identify_without_names(request.subject)
     if request.is_synchronized:
         await session.synchronize_or_warn(perspective)
-    found_namespace = await _find_namespace(session, perspective, namespace)
-    found_subject = await _find(session, perspective, subject)
-    if not found_subject.validity.is_valid:
-        raise MissingParameterError(f"subject is not valid: {found_subject.validity.explanation}")
-    policy = RTreePolicy(
-        namespace=namespace,
-        namespace_location=_location(session, found_namespace),
-        indirections=indirections,
-        statements=statements,
-    )
+    namespace, statements = await identify_statements(session, typed, perspective)
+    subject = await identify(session, request.subject, perspective)
+    location = await session.locate(subject.to_bytes(), perspective)
     now = session.now()
-    created = await session.engine.grant(
-        perspective,
-        subject=subject,
-        subject_location=_location(session, found_subject),
-        policy=policy,
-        valid_from=now,
-        valid_until=max(now, parse_until),
-        now=now,
-        visibility=_visibility(request.partition),
+    created = await session.ask(
+        calls.CREATE_ATTESTATION,
+        pb.CreateAttestationParams(
+            perspective=perspective,
+            subjectHash=subject.to_bytes(),
+            subjectLocation=location,
+            validFrom=milliseconds_from_instant(now),
+            validUntil=milliseconds_from_instant(max(now, until)),
+            policy=pb.Policy(
+                rTreePolicy=pb.RTreePolicy(
+                    namespace=namespace.to_bytes(),
+                    indirections=indirections,
+                    statements=statements,
+                    visibilityURI=_visibility(request.partition),
+                )
+            ),
+        ),
     )
-    attestation = created.attestation
-    attestation_hash = attestation.hash.to_text()
+    attestation_hash = hash_text(created.hash)
     file = request.outfile or f"att_{attestation_hash}.pem"
-    _write(file, ATTESTATION, attestation.wire)
+    _write(file, ATTESTATION, created.DER)
     session.output.line(f"wrote attestation: {file}")
     if request.is_published:
-        await session.engine.publish_attestation(attestation)
+        publishing = pb.PublishAttestationParams(DER=created.DER)
+        await session.ask(calls.PUBLISH_ATTESTATION, publishing)
         session.output.line("published attestation")
     session.output.result(
         {
@@ -135,20 +130,25 @@ async def prove(session: Session, request: ProofRequest) -> None:
         WaveMQError: the subject is invalid, or storage failed.
     """
     typed = parse_statements(request.statements)
-    der = read_secret_file(request.subject, "subject")
-    secret = open_secret(der, request.subject, request.passphrase)
-    namespace, statements = identify_statements(typed)
-    perspective = await session.perspective(secret)
+    perspective = perspective_of(request.subject, "subject", request.passphrase)
     if request.is_synchronized:
         await session.synchronize_or_warn(perspective)
-    now = session.now()
-    proof = await session.engine.prove(
-        perspective, namespace=namespace, statements=statements, now=now
+    namespace, statements = await identify_statements(session, typed, perspective)
+    built = await session.ask(
+        calls.BUILD_RTREE_PROOF,
+        pb.BuildRTreeProofParams(
+            perspective=perspective, namespace=namespace.to_bytes(), statements=statements
+        ),
     )
-    file = request.outfile or f"proof_{format_rfc3339(now)}.pem"
-    _write(file, EXPLICIT_PROOF, proof.der)
+    file = request.outfile or f"proof_{format_rfc3339(session.now())}.pem"
+    _write(file, EXPLICIT_PROOF, built.proofDER)
     session.output.line(f"wrote proof: {file}")
-    session.output.result({"kind": "proof", "file": file, "subject": proof.subject.to_text()})
+    inspected = await session.ask(
+        calls.INSPECT, pb.InspectParams(content=perspective.entitySecret.DER)
+    )
+    session.output.result(
+        {"kind": "proof", "file": file, "subject": hash_text(inspected.entity.hash)}
+    )
 
 
 async def verify(session: Session, files: Sequence[str]) -> None:
@@ -168,34 +168,13 @@ async def verify(session: Session, files: Sequence[str]) -> None:
             session.output.failure(str(error))
             continue
         try:
-            verdict = await session.engine.verify(block.der, now=session.now())
+            verified = await session.ask(
+                calls.VERIFY_PROOF, pb.VerifyProofParams(proofDER=block.der)
+            )
         except WaveMQError as error:
             raise bracketed("error", error) from error
-        session.output.lines(verdict_lines(verdict, session.storages.name_of))
-        session.output.result(verdict_json(verdict, session.storages.name_of) | {"file": file})
-
-
-async def _find_namespace(
-    session: Session, perspective: Perspective, namespace: Hash
-) -> FoundEntity:
-    try:
-        found = await _find(session, perspective, namespace)
-    except LookupFailureError as error:
-        raise LookupFailureError("failed to find namespace", cause=error) from error
-    if not found.validity.is_valid:
-        raise InvalidParameterError(f"namespace is not valid: {found.validity.explanation}")
-    return found
-
-
-async def _find(session: Session, perspective: Perspective, entity_hash: Hash) -> FoundEntity:
-    found = await session.engine.resolve(entity_hash, now=session.now(), perspective=perspective)
-    if not isinstance(found, FoundEntity):
-        raise InvalidParameterError(f"{entity_hash.to_text()} is not an entity")
-    return found
-
-
-def _location(session: Session, found: FoundEntity) -> Location:
-    return found.location or session.storages.default_location
+        session.output.lines(proof_lines(verified.result))
+        session.output.result(proof_json(verified.result) | {"file": file})
 
 
 def _visibility(partition: str) -> tuple[bytes, ...]:

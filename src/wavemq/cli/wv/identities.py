@@ -1,4 +1,4 @@
-"""Entities, namespaces and permission sets as they are typed: a file, a hash, or a known name.
+"""Entities, namespaces and permission sets as they are typed: a file, a hash, or a name.
 
 Owns the order of these readings (wave.md 13.1). Refuses to judge validity. Fault model: a file of
 that name may hold anything; a wrong reading is a clear refusal, never a guess.
@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from wavemq.agent import calls
 from wavemq.cli.wv.files import read_file, reason_of
+from wavemq.cli.wv.session import Session
 from wavemq.cli.wv.text import TypedStatement, UsageFaultError, quote
 from wavemq.errors import InvalidParameterError, LookupFailureError, WaveMQError
 from wavemq.wave.entity import parse_entity
@@ -22,18 +24,46 @@ from wavemq.wave.hashes import (
     WAVEMQ_PERMISSION_SET,
     Hash,
 )
-from wavemq.wave.policy import Statement
+from wavemq.wave.name import split_full_name
+from wavemq.wire import wave_pb2 as pb
 
 HASH_CHARACTERS: Final = 48
-_KNOWN: Final = {
+BUILT_IN: Final = {
     "wave": WAVE_PERMISSION_SET,
     "wavemq": WAVEMQ_PERMISSION_SET,
     "jedi": JEDI_PERMISSION_SET,
 }
+"""Permission sets that have names of their own."""
 
 
-def identify(argument: str) -> Hash:
+async def identify(
+    session: Session, argument: str, perspective: pb.Perspective | None = None
+) -> Hash:
     """Return the hash that an argument means.
+
+    Args:
+        session: whose agent resolves names.
+        argument: a file, a hash of 48 characters, a built-in permission set, or a name.
+        perspective: in which names are resolved; without one there are none.
+
+    Raises:
+        UsageFaultError: it means nothing, or the file holds no entity.
+        InvalidMultihashError: it is a hash of no known kind.
+    """
+    known = identify_without_names(argument)
+    if known is not None:
+        return known
+    try:
+        found = await resolve_name(session, argument, perspective)
+    except LookupFailureError as error:
+        raise UsageFaultError(
+            f"could not resolve name {quote(argument)}: {error}", code=int(error.code)
+        ) from error
+    return Hash.from_bytes(found.entity.hash)
+
+
+def identify_without_names(argument: str) -> Hash | None:
+    """Return the hash that an argument means, or None where it can only be a name.
 
     Raises:
         UsageFaultError: it means nothing, or the file holds no entity.
@@ -49,12 +79,33 @@ def identify(argument: str) -> Hash:
             ) from error
     if is_hash_text(argument):
         return parse_hash(argument)
-    if argument in _KNOWN:
-        return _KNOWN[argument]
-    raise UsageFaultError(
-        f"could not resolve name {quote(argument)}: {unresolved_name(argument)}",
-        code=int(LookupFailureError.code),
-    )
+    if argument in BUILT_IN:
+        return BUILT_IN[argument]
+    try:
+        split_full_name(argument)
+    except WaveMQError as error:
+        unresolved = LookupFailureError("name could not be resolved", cause=error)
+        raise UsageFaultError(
+            f"could not resolve name {quote(argument)}: {unresolved}", code=int(unresolved.code)
+        ) from error
+    return None
+
+
+async def resolve_name(
+    session: Session, name: str, perspective: pb.Perspective | None
+) -> pb.ResolveNameResponse:
+    """Return what a name stands for.
+
+    Raises:
+        LookupFailureError: it stands for nothing that the perspective knows.
+    """
+    if perspective is None:
+        cause = InvalidParameterError(
+            "names are looked up for an entity: name it with --perspective"
+        )
+        raise LookupFailureError("name could not be resolved", cause=cause)
+    request = pb.ResolveNameParams(perspective=perspective, name=name)
+    return await session.ask(calls.RESOLVE_NAME, request)
 
 
 def is_hash_text(argument: str) -> bool:
@@ -76,34 +127,33 @@ def parse_hash(argument: str) -> Hash:
     return Hash.from_text(argument)
 
 
-def unresolved_name(name: str) -> LookupFailureError:
-    """Return the error of a name; names can be looked up from a later release on."""
-    if not name or not all(part.isprintable() and part for part in name.split(".")):
-        cause = InvalidParameterError("invalid WAVE name")
-    else:
-        cause = InvalidParameterError(
-            "this version looks up no names: use a file or a hash of 48 characters"
-        )
-    return LookupFailureError("name could not be resolved", cause=cause)
-
-
-def identify_statements(typed: Sequence[TypedStatement]) -> tuple[Hash, tuple[Statement, ...]]:
+async def identify_statements(
+    session: Session, typed: Sequence[TypedStatement], perspective: pb.Perspective
+) -> tuple[Hash, list[pb.RTreePolicyStatement]]:
     """Return the common namespace of statements, and the statements.
 
     Raises:
         UsageFaultError: a name means nothing, or there are several namespaces.
         InvalidMultihashError: something is a hash of no known kind.
     """
-    namespaces = {statement.namespace: identify(statement.namespace) for statement in typed}
-    if len(set(namespaces.values())) != 1:
+    known: dict[str, Hash] = {}
+    for statement in typed:
+        for argument in (statement.namespace, statement.permission_set):
+            if argument not in known:
+                known[argument] = await identify(session, argument, perspective)
+    if len({known[statement.namespace] for statement in typed}) != 1:
         raise UsageFaultError(
             "all statements in a single attestation must concern the same namespace"
         )
-    statements = tuple(
-        Statement(identify(statement.permission_set), statement.permissions, statement.resource)
+    statements = [
+        pb.RTreePolicyStatement(
+            permissionSet=known[statement.permission_set].to_bytes(),
+            permissions=statement.permissions,
+            resource=statement.resource,
+        )
         for statement in typed
-    )
-    return namespaces[typed[0].namespace], statements
+    ]
+    return known[typed[0].namespace], statements
 
 
 def _content_of_file(argument: str) -> bytes | None:

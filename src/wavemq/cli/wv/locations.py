@@ -1,16 +1,28 @@
 """`listlocations`: the configured storages.
 
-Owns two lines of output. Refuses to contact anyone. Fault model: none; the settings are sound.
+Owns two lines of output. Refuses to contact any storage. Fault model: a daemon may be away.
 """
 
 from __future__ import annotations
 
-from wavemq.cli.wv.output import Output
-from wavemq.net.objects import LocationRouter
+from typing import Final
+
+from wavemq.agent import calls
+from wavemq.cli.wv.session import Session
+from wavemq.wire import wave_pb2 as pb
+
+_LOCAL: Final = "local:"
 
 
-def list_locations(storages: LocationRouter, output: Output) -> None:
+async def list_locations(session: Session) -> None:
     """Show every storage location by name."""
-    for storage in storages.storages:
-        output.line(f"{storage.name} : {storage}")
-        output.result({"kind": "location", "name": storage.name, "url": storage.location.url})
+    found = await session.ask(calls.LIST_LOCATIONS, pb.ListLocationsParams())
+    for name, location in sorted(found.agentLocations.items(), key=_default_first):
+        url = location.locationURI.URI
+        kind = "local" if url.startswith(_LOCAL) else "HTTP v1"
+        session.output.line(f"{name} : {kind} at {url}")
+        session.output.result({"kind": "location", "name": name, "url": url})
+
+
+def _default_first(item: tuple[str, pb.Location]) -> tuple[bool, str]:
+    return item[0] != "default", item[0]

@@ -1,25 +1,22 @@
-"""Entities, attestations and verdicts as the original shows them (wave.md 13.2), and as JSON.
+"""Entities, attestations and proofs as the original shows them (wave.md 13.2), and as JSON.
 
-Owns every blank and colon of these blocks. Refuses to look anything up: the names of locations
-come in as a function. Fault model: values are sound; texts inside them may hold anything and are
-quoted where the original quotes them, else stripped of control characters.
+Owns every blank and colon of these blocks. Refuses to look anything up: names come in as a
+function. Fault model: a daemon may send anything; texts are quoted where the original quotes them,
+else freed of control characters, and what is no hash is shown as unknown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from wavemq.authz.verdicts import ValidityState
+from wavemq.cli.wv.output import Json
 from wavemq.cli.wv.text import format_bool, format_time, quote
-from wavemq.wave.policy import TrustLevelPolicy
-
-if TYPE_CHECKING:
-    from wavemq.authz.inspection import FoundAttestation, FoundEntity
-    from wavemq.authz.verdicts import ProofVerdict, Validity
-    from wavemq.cli.wv.output import Json
-    from wavemq.wave.location import Location
-    from wavemq.wave.policy import RTreePolicy, Statement
+from wavemq.clock import Instant, instant_from_milliseconds
+from wavemq.errors import InvalidMultihashError
+from wavemq.wave.hashes import Hash
+from wavemq.wave.partition import SLOTS
+from wavemq.wire import wave_pb2 as pb
 
 UNKNOWN: Final = "< unknown >"
 UNKNOWN_LOCATION: Final = "unknown"
@@ -27,106 +24,119 @@ TEXT_SLOTS: Final = 12
 """Slots of a partition that hold text; the other eight hold times."""
 _BEGIN_SLOTS: Final = slice(12, 16)
 _END_SLOTS: Final = slice(16, 20)
+_MILLISECONDS_MAX: Final = 2**63 // 1_000_000 - 1
 
-NameOf = Callable[["Location"], str | None]
+Names = Callable[[bytes], str]
+"""Gives the name of a hash, or an empty text."""
 
 
-def entity_lines(found: FoundEntity, name_of: NameOf | None = None) -> list[str]:
+def nameless(_hash: bytes) -> str:
+    """Know no names."""
+    return ""
+
+
+def entity_lines(
+    entity: pb.Entity, *, location: str | None = None, known_as: str = ""
+) -> list[str]:
     """Return the block of an entity.
 
     Args:
-        found: the entity and how it stands.
-        name_of: names of locations, for `resolve`; without it the block is that of `inspect`.
+        entity: with how it stands.
+        location: name of the location, for `resolve`; without it the block is that of `inspect`.
+        known_as: its name, for `resolve`.
     """
-    validity, entity = found.validity, found.entity
+    validity = entity.validity
     lines = ["= Entity"]
-    if name_of is not None:
-        lines.append(f"  Location: {_location(found.location, name_of)}")
-    lines.append(f"      Hash: {entity.hash.to_text()}")
-    if name_of is not None:
-        lines.append(f"  Known as: {UNKNOWN}")
+    if location is not None:
+        lines.append(f"  Location: {location}")
+    lines.append(f"      Hash: {hash_text(entity.hash)}")
+    if location is not None:
+        lines.append(f"  Known as: {_plain(known_as) or UNKNOWN}")
     return [
         *lines,
-        f"   Created: {format_time(entity.validity.not_before)}",
-        f"   Expires: {format_time(entity.validity.not_after)}",
+        f"   Created: {time_text(entity.validFrom)}",
+        f"   Expires: {time_text(entity.validUntil)}",
         "  Validity:",
-        f"   - Valid: {format_bool(validity.is_valid)}",
-        f"   - Expired: {_is(validity, ValidityState.EXPIRED)}",
-        "   - Malformed: false",
-        f"   - Revoked: {_is(validity, ValidityState.REVOKED)}",
-        f"   - Message: {validity.message}",
+        f"   - Valid: {format_bool(validity.valid)}",
+        f"   - Expired: {format_bool(validity.expired)}",
+        f"   - Malformed: {format_bool(validity.malformed)}",
+        f"   - Revoked: {format_bool(validity.revoked)}",
+        f"   - Message: {_plain(validity.message)}",
     ]
 
 
-def inspected_attestation_lines(found: FoundAttestation, file: str) -> list[str]:
+def inspected_attestation_lines(attestation: pb.Attestation, file: str) -> list[str]:
     """Return the block of an attestation from a file."""
-    lines = [f"= Attestation {quote(file)}", f"  Hash : {found.attestation.hash.to_text()}"]
-    if found.body is not None:
+    lines = [f"= Attestation {quote(file)}", f"  Hash : {hash_text(attestation.hash)}"]
+    if attestation.HasField("body"):
         lines += [
-            f"  Created: {format_time(found.body.validity.not_before)}",
-            f"  Expires: {format_time(found.body.validity.not_after)}",
+            f"  Created: {time_text(attestation.body.validFrom)}",
+            f"  Expires: {time_text(attestation.body.validUntil)}",
         ]
-    return [*lines, *_attestation_validity(found)]
+    return [*lines, *_attestation_validity(attestation)]
 
 
-def resolved_attestation_lines(found: FoundAttestation, name_of: NameOf) -> list[str]:
+def resolved_attestation_lines(
+    attestation: pb.Attestation, location: str, names: Names = nameless
+) -> list[str]:
     """Return the block of an attestation from storage."""
-    attestation, body = found.attestation, found.body
     lines = [
         "= Attestation",
-        f"    Location: {_location(found.location, name_of)}",
-        f"        Hash: {attestation.hash.to_text()}",
-        f"   Partition: {partition_text(found.partition)}",
-        f"     Subject: {attestation.subject.to_text()}",
-        f"  Subj. Name: {UNKNOWN}",
-        f"  SubjectLoc: {_location(attestation.subject_location, name_of)}",
+        f"    Location: {location}",
+        f"        Hash: {hash_text(attestation.hash)}",
+        f"   Partition: {partition_text(attestation.partition)}",
+        f"     Subject: {hash_text(attestation.subjectHash)}",
+        f"  Subj. Name: {_name(names, attestation.subjectHash)}",
+        f"  SubjectLoc: {location_text(attestation.subjectLocation)}",
     ]
-    if body is None:
-        return [*lines, *_attestation_validity(found)]
+    if not attestation.HasField("body"):
+        return [*lines, *_attestation_validity(attestation)]
+    body = attestation.body
     lines += [
-        f"     Created: {format_time(body.validity.not_before)}",
-        f"     Expires: {format_time(body.validity.not_after)}",
-        f"    Attester: {body.attester.to_text()}",
-        f"   Att. Name: {UNKNOWN}",
-        f" AttesterLoc: {_location(body.attester_location, name_of)}",
-        *_attestation_validity(found),
+        f"     Created: {time_text(body.validFrom)}",
+        f"     Expires: {time_text(body.validUntil)}",
+        f"    Attester: {hash_text(body.attesterHash)}",
+        f"   Att. Name: {_name(names, body.attesterHash)}",
+        f" AttesterLoc: {location_text(body.attesterLocation)}",
+        *_attestation_validity(attestation),
     ]
-    return [*lines, *_policy_lines(body.policy)]
+    return [*lines, *_policy_lines(body.policy, names)]
 
 
-def verdict_lines(verdict: ProofVerdict, name_of: NameOf) -> list[str]:
+def proof_lines(proof: pb.Proof) -> list[str]:
     """Return what `verify` says about a proof that holds."""
     lines = ["Referenced attestations:"]
     lines += [
-        f" [{index:02d}] Hash: {attestation.to_text()}"
-        for index, attestation in enumerate(verdict.attestations)
+        f" [{index:02d}] Hash: {hash_text(element.hash)}"
+        for index, element in enumerate(proof.elements)
     ]
     lines.append("Paths:")
     lines += [
-        f" [{index:02d}] {' '.join(f'{element:02d}' for element in path)}"
-        for index, path in enumerate(verdict.paths)
+        f" [{index:02d}] {' '.join(f'{element:02d}' for element in path.elements)}"
+        for index, path in enumerate(proof.paths)
     ]
+    policy = proof.policy.rTreePolicy
     lines += [
-        f"Subject: {verdict.subject.to_text()}",
-        f"SubjectLoc: {_location(verdict.subject_location, name_of)}",
-        f"Expires: {format_time(verdict.expiry)}",
+        f"Subject: {hash_text(proof.subject)}",
+        f"SubjectLoc: {location_text(proof.subjectLocation)}",
+        f"Expires: {time_text(proof.expiry)}",
         "Policy: RTree",
-        f" Namespace: {verdict.policy.namespace.to_text()}",
-        f" Indirections: {verdict.policy.indirections}",
+        f" Namespace: {hash_text(policy.namespace)}",
+        f" Indirections: {policy.indirections}",
         " Statements:",
     ]
-    for index, statement in enumerate(verdict.policy.statements):
+    for index, statement in enumerate(policy.statements):
         lines += [
-            f" [{index:02d}] Permission set: {statement.permission_set.to_text()}",
+            f" [{index:02d}] Permission set: {hash_text(statement.permissionSet)}",
             f"      Permissions: {_permissions(statement)}",
             f"      URI: {_plain(statement.resource)}",
         ]
     return lines
 
 
-def partition_text(partition: tuple[bytes, ...] | None) -> str:
+def partition_text(partition: Sequence[bytes]) -> str:
     """Return the text slots up to the first empty one, quoted, and both times as numbers."""
-    if partition is None:
+    if len(partition) != SLOTS:
         return UNKNOWN
     texts = []
     for slot in partition[:TEXT_SLOTS]:
@@ -137,133 +147,174 @@ def partition_text(partition: tuple[bytes, ...] | None) -> str:
     return f"[{''.join(texts)}] ({_numbers(begin)})({_numbers(end)})"
 
 
-def entity_json(found: FoundEntity, name_of: NameOf) -> dict[str, Json]:
+def entity_json(
+    entity: pb.Entity, *, location: str | None = None, note: str = ""
+) -> dict[str, Json]:
     """Return an entity for programs."""
-    entity = found.entity
     return {
         "kind": "entity",
-        "hash": entity.hash.to_text(),
-        "location": None if found.location is None else _location(found.location, name_of),
-        "created": format_time(entity.validity.not_before),
-        "expires": format_time(entity.validity.not_after),
-        "validity": _validity_json(found.validity),
+        "hash": hash_text(entity.hash),
+        "location": location,
+        "created": time_text(entity.validFrom),
+        "expires": time_text(entity.validUntil),
+        "validity": _validity_json(entity.validity, note),
     }
 
 
-def attestation_json(found: FoundAttestation, name_of: NameOf) -> dict[str, Json]:
+def attestation_json(
+    attestation: pb.Attestation, *, location: str | None = None, note: str = ""
+) -> dict[str, Json]:
     """Return an attestation for programs; what cannot be read is left out."""
-    attestation, body = found.attestation, found.body
     fields: dict[str, Json] = {
         "kind": "attestation",
-        "hash": attestation.hash.to_text(),
-        "location": None if found.location is None else _location(found.location, name_of),
-        "subject": attestation.subject.to_text(),
-        "subject_location": _location(attestation.subject_location, name_of),
-        "validity": _validity_json(found.validity),
+        "hash": hash_text(attestation.hash),
+        "location": location,
+        "subject": hash_text(attestation.subjectHash),
+        "subject_location": location_text(attestation.subjectLocation),
+        "validity": _validity_json(attestation.validity, note),
     }
-    if body is not None:
+    if attestation.HasField("body"):
+        body = attestation.body
         fields |= {
-            "attester": body.attester.to_text(),
-            "attester_location": _location(body.attester_location, name_of),
-            "created": format_time(body.validity.not_before),
-            "expires": format_time(body.validity.not_after),
-            "policy": _policy_json(body.policy),
+            "attester": hash_text(body.attesterHash),
+            "attester_location": location_text(body.attesterLocation),
+            "created": time_text(body.validFrom),
+            "expires": time_text(body.validUntil),
+            "policy": policy_json(body.policy),
         }
     return fields
 
 
-def verdict_json(verdict: ProofVerdict, name_of: NameOf) -> dict[str, Json]:
-    """Return a verdict for programs."""
+def proof_json(proof: pb.Proof) -> dict[str, Json]:
+    """Return a proof that holds for programs."""
     return {
         "kind": "proof",
-        "attestations": [attestation.to_text() for attestation in verdict.attestations],
-        "paths": [list(path) for path in verdict.paths],
-        "subject": verdict.subject.to_text(),
-        "subject_location": _location(verdict.subject_location, name_of),
-        "expires": format_time(verdict.expiry),
-        "policy": _policy_json(verdict.policy),
+        "attestations": [hash_text(element.hash) for element in proof.elements],
+        "paths": [list(path.elements) for path in proof.paths],
+        "subject": hash_text(proof.subject),
+        "subject_location": location_text(proof.subjectLocation),
+        "expires": time_text(proof.expiry),
+        "policy": policy_json(proof.policy),
     }
 
 
-def _attestation_validity(found: FoundAttestation) -> list[str]:
-    validity = found.validity
+def policy_json(policy: pb.Policy) -> dict[str, Json]:
+    """Return a policy for programs."""
+    if policy.HasField("trustLevelPolicy"):
+        return {"trust": policy.trustLevelPolicy.trust}
+    rtree = policy.rTreePolicy
+    return {
+        "namespace": hash_text(rtree.namespace),
+        "indirections": rtree.indirections,
+        "statements": [
+            {
+                "permission_set": hash_text(statement.permissionSet),
+                "permissions": list(statement.permissions),
+                "resource": statement.resource,
+            }
+            for statement in rtree.statements
+        ],
+    }
+
+
+def hash_text(multihash: bytes) -> str:
+    """Return a hash in its 48 characters."""
+    try:
+        return Hash.from_bytes(multihash).to_text()
+    except InvalidMultihashError:
+        return UNKNOWN
+
+
+def location_text(location: pb.Location) -> str:
+    """Return the name of a location."""
+    return _plain(location.agentLocation) or UNKNOWN_LOCATION
+
+
+def time_text(milliseconds: int) -> str:
+    """Return a time as the original prints it."""
+    within = min(max(milliseconds, 0), _MILLISECONDS_MAX)
+    return format_time(Instant(instant_from_milliseconds(within)))
+
+
+def state_of(validity: pb.EntityValidity | pb.AttestationValidity) -> str:
+    """Return in one word how something stands."""
+    if validity.valid:
+        return "valid"
+    states = {
+        "revoked": "revoked",
+        "expired": "expired",
+        "notValidYet": "not yet valid",
+        "notDecrypted": "not decrypted",
+        "srcInvalid": "attester invalid",
+        "dstInvalid": "subject invalid",
+        "malformed": "malformed",
+    }
+    for field, state in states.items():
+        if getattr(validity, field, False):
+            return state
+    return "unknown"
+
+
+def _validity_json(
+    validity: pb.EntityValidity | pb.AttestationValidity, note: str
+) -> dict[str, Json]:
+    return {
+        "valid": validity.valid,
+        "state": state_of(validity),
+        "message": validity.message,
+        "note": note,
+    }
+
+
+def _attestation_validity(attestation: pb.Attestation) -> list[str]:
+    validity, is_readable = attestation.validity, attestation.HasField("body")
     lines = [
         "  Validity:",
-        f"   - Readable: {format_bool(found.body is not None)}",
-        f"   - Revoked: {_is(validity, ValidityState.REVOKED)}",
-        "   - Malformed: false",
-        f"   - Subject invalid: {_is(validity, ValidityState.SUBJECT_INVALID)}",
+        f"   - Readable: {format_bool(is_readable)}",
+        f"   - Revoked: {format_bool(validity.revoked)}",
+        f"   - Malformed: {format_bool(validity.malformed)}",
+        f"   - Subject invalid: {format_bool(validity.dstInvalid)}",
     ]
-    if found.body is not None:
+    if is_readable:
         lines += [
-            f"   - Valid: {format_bool(validity.is_valid)}",
-            f"   - Expired: {_is(validity, ValidityState.EXPIRED)}",
-            f"   - Attester invalid: {_is(validity, ValidityState.ATTESTER_INVALID)}",
+            f"   - Valid: {format_bool(validity.valid)}",
+            f"   - Expired: {format_bool(validity.expired)}",
+            f"   - Attester invalid: {format_bool(validity.srcInvalid)}",
         ]
     return lines
 
 
-def _policy_lines(policy: RTreePolicy | TrustLevelPolicy) -> list[str]:
-    if isinstance(policy, TrustLevelPolicy):
-        return ["  Policy: Trust level", f"   - Trust: {policy.trust}"]
+def _policy_lines(policy: pb.Policy, names: Names) -> list[str]:
+    if policy.HasField("trustLevelPolicy"):
+        return ["  Policy: Trust level", f"   - Trust: {policy.trustLevelPolicy.trust}"]
+    rtree = policy.rTreePolicy
     lines = [
         "  Policy: RTree",
-        f"   - Namespace: {policy.namespace.to_text()}",
-        f"   - NS Name: {UNKNOWN}",
-        f"   - Indirections: {policy.indirections}",
+        f"   - Namespace: {hash_text(rtree.namespace)}",
+        f"   - NS Name: {_name(names, rtree.namespace)}",
+        f"   - Indirections: {rtree.indirections}",
         "   - Statements:",
     ]
-    for index, statement in enumerate(policy.statements):
+    for index, statement in enumerate(rtree.statements):
         lines += [
-            f"     [{index:02d}] Permission set: {statement.permission_set.to_text()}",
-            f"          PSET Name: {UNKNOWN}",
+            f"     [{index:02d}] Permission set: {hash_text(statement.permissionSet)}",
+            f"          PSET Name: {_name(names, statement.permissionSet)}",
             f"          Permissions: {_permissions(statement)}",
             f"          URI: {_plain(statement.resource)}",
         ]
     return lines
 
 
-def _policy_json(policy: RTreePolicy | TrustLevelPolicy) -> dict[str, Json]:
-    if isinstance(policy, TrustLevelPolicy):
-        return {"trust": policy.trust}
-    return {
-        "namespace": policy.namespace.to_text(),
-        "indirections": policy.indirections,
-        "statements": [
-            {
-                "permission_set": statement.permission_set.to_text(),
-                "permissions": list(statement.permissions),
-                "resource": statement.resource,
-            }
-            for statement in policy.statements
-        ],
-    }
+def _name(names: Names, multihash: bytes) -> str:
+    return _plain(names(multihash)) or UNKNOWN
 
 
-def _validity_json(validity: Validity) -> dict[str, Json]:
-    return {
-        "valid": validity.is_valid,
-        "state": validity.state.value,
-        "message": validity.message,
-        "note": validity.note,
-    }
-
-
-def _location(location: Location | None, name_of: NameOf) -> str:
-    name = None if location is None else name_of(location)
-    return UNKNOWN_LOCATION if name is None else name
-
-
-def _permissions(statement: Statement) -> str:
+def _permissions(statement: pb.RTreePolicyStatement) -> str:
     return ", ".join(_plain(permission) for permission in statement.permissions)
 
 
-def _numbers(slots: tuple[bytes, ...]) -> str:
+def _numbers(slots: Sequence[bytes]) -> str:
     return " ".join(str(int.from_bytes(slot, "big")) for slot in slots)
-
-
-def _is(validity: Validity, state: ValidityState) -> str:
-    return format_bool(validity.state is state)
 
 
 def _plain(text: str) -> str:

@@ -1,42 +1,56 @@
-"""One run of a command: its storages, its engine, its clock, its output.
+"""One run of a command: its agent, its clock, its output.
 
-Owns opening and closing them, and the steps that several commands share: loading a secret,
-becoming a perspective, synchronizing. Refuses to know the commands. Fault model: storage may be
-away; what is already known is then used, and the user is told on standard error.
+Owns opening and closing the agent, and the steps that several commands share: asking it, loading a
+secret, synchronizing. Refuses to know the commands. Fault model: storage may be away: what is
+already known is then used, and the user is told on standard error; a daemon may be away: that ends
+the command.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeVar, cast
 
-from wavemq.authz.discovery import SyncProgress
-from wavemq.authz.engine import Engine, EngineConfig
-from wavemq.authz.perspective import Perspective
+from google.protobuf.message import Message
+
+from wavemq.agent import calls
+from wavemq.agent.calls import Agent, Call
 from wavemq.cli.wv.files import read_file, reason_of
 from wavemq.cli.wv.output import Output
 from wavemq.cli.wv.passphrases import ask_passphrase, is_terminal
 from wavemq.cli.wv.pem_files import pem_block
 from wavemq.cli.wv.settings import Settings
 from wavemq.cli.wv.text import UsageFaultError
-from wavemq.clock import Clock, Instant
+from wavemq.clock import Clock, Instant, instant_from_milliseconds
 from wavemq.errors import (
+    AgentUnreachableError,
+    InternalError,
     InvalidParameterError,
     PassphraseRequiredError,
     StorageError,
     WaveMQError,
+    error_from_wire,
 )
-from wavemq.net.objects import LocationRouter
-from wavemq.wave.keyring import EntitySecret, is_protected
+from wavemq.wave.keyring import is_protected
 from wavemq.wave.pem import ENTITY_SECRET
+from wavemq.wave.validity import Validity
+from wavemq.wire import wave_pb2 as pb
 
-PROGRESS_SECONDS: Final = 0.5
-"""Between two lines of progress."""
 QUESTION: Final = "passphrase for entity secret: "
+_FAR: Final = Instant(2**63 - 1)
+
+Q = TypeVar("Q", bound=Message)
+A = TypeVar("A", bound=Message)
+
+
+class _Answer(Protocol):
+    """What all responses have in common."""
+
+    error: pb.Error
+
+    def HasField(self, field_name: str, /) -> bool: ...  # noqa: N802 - protobuf's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +58,12 @@ class Session:
     """What a command works with.
 
     Attributes:
-        engine: authority, in this process.
-        storages: where objects are, by location.
+        agent: a daemon, or one in this process.
         clock: what time it is.
         output: where results go.
     """
 
-    engine: Engine
-    storages: LocationRouter
+    agent: Agent
     clock: Clock
     output: Output
 
@@ -59,74 +71,96 @@ class Session:
         """Return the present instant."""
         return self.clock.now()
 
-    async def perspective(self, secret: EntitySecret) -> Perspective:
-        """Return the view of an entity, which must be valid now.
+    async def ask(self, call: Call[Q, A], request: Q) -> A:
+        """Return the agent's answer.
 
         Raises:
-            InvalidParameterError: it is not.
-            StorageError: its revocation could not be checked.
+            WaveMQError: the answer is an error.
+            AgentUnreachableError: the daemon does not answer.
         """
-        validity = await self.engine.entity_validity(secret.entity, now=self.now())
-        if not validity.is_valid:
-            raise _no_perspective(
-                InvalidParameterError(f"perspective entity is invalid: {validity.explanation}")
-            )
-        return await self.engine.perspective(secret)
+        answer = await self.agent.call(call, request)
+        told = cast("_Answer", answer)
+        if told.HasField("error"):
+            raise error_from_wire(told.error.code, told.error.message)
+        return answer
 
-    async def synchronize(self, perspective: Perspective) -> tuple[str, ...]:
+    async def synchronize(self, perspective: pb.Perspective) -> tuple[str, ...]:
         """Learn what storage holds for a perspective, showing progress.
 
         Returns:
             Sentences about storages that did not answer.
-        """
-        progress = _Progress(self.output)
-        report = await self.engine.resync(perspective, now=self.now(), progress=progress.show)
-        progress.show_last(SyncProgress(report.requested, report.completed, report.opened))
-        self.output.line("Perspective graph sync complete")
-        return report.failures
 
-    async def synchronize_or_warn(self, perspective: Perspective) -> None:
+        Raises:
+            WaveMQError: the perspective cannot be used.
+        """
+        await self.ask(calls.RESYNC, pb.ResyncPerspectiveGraphParams(perspective=perspective))
+        state = pb.SyncResponse()
+        last = ""
+        async for state in self.agent.wait_for_sync(pb.SyncParams(perspective=perspective)):
+            if state.HasField("error"):
+                raise error_from_wire(state.error.code, state.error.message)
+            line = f"Synchronized {state.completedSyncs}/{state.totalSyncRequests} entities"
+            if line != last:
+                last = line
+                self.output.line(line)
+        self.output.line("Perspective graph sync complete")
+        return tuple(
+            status.info["error"]
+            for _, status in sorted(state.storageStatus.items())
+            if "error" in status.info
+        )
+
+    async def synchronize_or_warn(self, perspective: pb.Perspective) -> None:
         """Synchronize before doing something else; failures of storage are only told."""
         for failure in await self.synchronize(perspective):
             self.output.warn(f"going on with what is known: {failure}")
 
+    async def locate(self, entity: bytes, perspective: pb.Perspective | None) -> pb.Location:
+        """Return where an entity is stored; the default location if the agent alone knows it.
+
+        Raises:
+            LookupFailureError: no storage has it.
+            InvalidParameterError: it is not an entity.
+        """
+        found = await self.ask(
+            calls.RESOLVE_HASH, pb.ResolveHashParams(hash=entity, perspective=perspective)
+        )
+        if not found.HasField("entity"):
+            raise InvalidParameterError("the hash is that of an attestation, not of an entity")
+        return found.location if found.HasField("location") else pb.Location()
+
+    def clock_note(self, valid_from_ms: int) -> str:
+        """Return what to say about a beginning in the future; mostly empty."""
+        begin = instant_from_milliseconds(valid_from_ms)
+        return Validity(begin, _FAR).clock_note(self.now())
+
 
 @asynccontextmanager
 async def open_session(settings: Settings, clock: Clock, output: Output) -> AsyncIterator[Session]:
-    """Open storages and engine, and close them at the end.
+    """Open the agent, and close it at the end.
 
     Raises:
-        ConfigError: the storage configuration is wrong.
+        ConfigError: the storage configuration is wrong, or the state directory unusable.
         StorageFaultError: the state directory cannot be used.
+        UsageFaultError: the daemon does not answer.
     """
-    async with AsyncExitStack() as stack:
-        storages = await stack.enter_async_context(settings.location_router())
-        make_private_directory(settings.state_directory)
-        config = EngineConfig(
-            default_location=storages.default_location,
-            locations=storages.locations,
-            default_to_unrevoked=settings.is_default_unrevoked,
-            revocation_ttl_s=settings.revocation_ttl_s,
-            revocation_grace_s=settings.revocation_grace_s,
-        )
-        engine = Engine(storages, settings.state_directory, config)
-        stack.push_async_callback(engine.aclose)
-        yield Session(engine, storages, clock, output)
+    if settings.daemon is not None:
+        from wavemq.agent.remote import connect_agent
 
+        async with connect_agent(settings.daemon) as daemon:
+            try:
+                yield Session(daemon, clock, output)
+            except AgentUnreachableError as error:
+                raise UsageFaultError(
+                    f"failed to connect to agent: {error.reason}", code=int(error.code)
+                ) from error
+        return
+    if settings.local is None:
+        raise InternalError("there is neither a daemon nor a configuration")
+    from wavemq.agent.opening import open_local_agent
 
-def make_private_directory(directory: Path) -> None:
-    """Make the state directory; it holds keys, so nobody else may look into it.
-
-    Raises:
-        UsageFaultError: it cannot be made.
-    """
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageFaultError(
-            f'could not make the state directory "{directory}": {reason_of(error)}; '
-            "set WAVE_HOME to another one"
-        ) from error
+    async with open_local_agent(settings.local, clock) as agent:
+        yield Session(agent, clock, output)
 
 
 def read_secret_file(path: str, role: str) -> bytes:
@@ -151,27 +185,29 @@ def read_secret_file(path: str, role: str) -> bytes:
     return block.der
 
 
-def open_secret(der: bytes, path: str, passphrase: str) -> EntitySecret:
-    """Return an entity secret, asking for its passphrase only if it has one.
+def perspective_of(path: str, role: str, passphrase: str) -> pb.Perspective:
+    """Return the perspective of an entity secret file, asking for a passphrase if it has one.
 
     Args:
-        der: as `read_secret_file` returns it.
-        path: for the sentence when nobody can be asked.
+        path: of a PEM file.
+        role: who it is, for the sentence when no file was named.
         passphrase: from the command line; ignored when the secret is not protected.
 
     Raises:
+        UsageFaultError: there is no file, or it is something else.
         PassphraseRequiredError: it is protected, none was given and there is no terminal.
-        InvalidParameterError: the passphrase is wrong or the secret malformed.
+        InvalidParameterError: the secret is malformed.
     """
-    given: bytes | None = None
+    der = read_secret_file(path, role)
+    given = b""
     try:
         if is_protected(der):
             given = passphrase.encode() or _ask(path)
-        return EntitySecret.from_bytes(der, given)
     except PassphraseRequiredError:
         raise
     except WaveMQError as error:
-        raise _no_perspective(error) from error
+        raise InvalidParameterError("could not create perspective", cause=error) from error
+    return pb.Perspective(entitySecret=pb.EntitySecret(DER=der, passphrase=given))
 
 
 def _ask(path: str) -> bytes:
@@ -183,33 +219,6 @@ def _ask(path: str) -> bytes:
     return ask_passphrase(QUESTION)
 
 
-def _no_perspective(cause: WaveMQError) -> InvalidParameterError:
-    return InvalidParameterError("could not create perspective", cause=cause)
-
-
 def storage_failures(failures: tuple[str, ...]) -> StorageError:
     """Return the error of a command whose purpose was to synchronize."""
     return StorageError("; ".join(failures))
-
-
-class _Progress:
-    """Prints the state of synchronization: at once, then at most twice a second."""
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self._next_s = 0.0
-        self._last = ""
-
-    def show(self, progress: SyncProgress) -> None:
-        if time.monotonic() >= self._next_s:
-            self._next_s = time.monotonic() + PROGRESS_SECONDS
-            self._print(progress)
-
-    def show_last(self, progress: SyncProgress) -> None:
-        self._print(progress)
-
-    def _print(self, progress: SyncProgress) -> None:
-        line = f"Synchronized {progress.completed}/{progress.requested} entities"
-        if line != self._last:
-            self._last = line
-            self._output.line(line)

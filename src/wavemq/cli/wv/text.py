@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from wavemq.clock import (
     NANOSECONDS_PER_SECOND,
@@ -19,6 +19,9 @@ from wavemq.clock import (
     instant_from_milliseconds,
     milliseconds_from_instant,
 )
+
+if TYPE_CHECKING:
+    from wavemq.errors import WaveMQError
 
 SECONDS_PER_MINUTE: Final = 60
 SECONDS_PER_HOUR: Final = 3600
@@ -184,3 +187,8 @@ def format_rfc3339(instant: Instant, zone: tzinfo | None = None) -> str:
 def format_bool(is_true: bool) -> str:  # noqa: FBT001 - the value is what is formatted
     """Return `true` or `false`."""
     return "true" if is_true else "false"
+
+
+def bracketed(prefix: str, error: WaveMQError) -> UsageFaultError:
+    """Return an error in the form `error: [910] (910: ...)`."""
+    return UsageFaultError(f"{prefix}: [{int(error.code)}] {error}", code=int(error.code))

@@ -1,25 +1,29 @@
 """`resolve`, `resync`: looking at storage through an entity's eyes.
 
-Owns what these commands do and print. Refuses to change anything but what this machine has
-learned. Fault model: storage may be away; then these commands fail and say which one.
+Owns what these commands do and print. Refuses to change anything but what the agent has learned.
+Fault model: storage may be away; then these commands fail and say which one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wavemq.authz.inspection import FoundEntity
-from wavemq.authz.perspective import Perspective
-from wavemq.cli.wv.entities import bracketed
-from wavemq.cli.wv.identities import is_hash_text, parse_hash, unresolved_name
+from wavemq.agent import calls
+from wavemq.cli.wv.identities import is_hash_text, parse_hash, resolve_name
 from wavemq.cli.wv.rendering import (
+    Names,
     attestation_json,
     entity_json,
     entity_lines,
+    hash_text,
+    location_text,
+    nameless,
     resolved_attestation_lines,
 )
-from wavemq.cli.wv.session import Session, open_secret, read_secret_file, storage_failures
-from wavemq.cli.wv.text import UsageFaultError, quote
+from wavemq.cli.wv.session import Session, perspective_of, storage_failures
+from wavemq.cli.wv.text import UsageFaultError, bracketed, quote
+from wavemq.errors import WaveMQError
+from wavemq.wire import wave_pb2 as pb
 
 
 async def resolve(
@@ -30,33 +34,77 @@ async def resolve(
     passphrase: str,
     is_synchronized: bool,
 ) -> None:
-    """Show the objects that hashes stand for.
+    """Show the objects that hashes and names stand for.
 
     Raises:
-        UsageFaultError: an argument is no hash.
+        UsageFaultError: there is nothing to resolve, or a name stands for nothing.
         WaveMQError: an object is unknown, or storage failed.
     """
     if not arguments:
         raise UsageFaultError("need to specify some hashes or names")
-    perspective: Perspective | None = None
+    perspective: pb.Perspective | None = None
     if perspective_file:
-        perspective = await _perspective(session, perspective_file, passphrase)
+        perspective = perspective_of(perspective_file, "perspective", passphrase)
         if is_synchronized:
             await session.synchronize_or_warn(perspective)
-    name_of = session.storages.name_of
     for argument in arguments:
-        if not is_hash_text(argument):
-            raise bracketed("could not resolve name", unresolved_name(argument))
-        found = await session.engine.resolve(
-            parse_hash(argument), now=session.now(), perspective=perspective
-        )
-        session.output.line(f"{quote(argument)}:")
-        if isinstance(found, FoundEntity):
-            session.output.lines(entity_lines(found, name_of))
-            session.output.result(entity_json(found, name_of))
+        if is_hash_text(argument):
+            multihash = parse_hash(argument).to_bytes()
+            request = pb.ResolveHashParams(hash=multihash, perspective=perspective)
+            found = await session.ask(calls.RESOLVE_HASH, request)
         else:
-            session.output.lines(resolved_attestation_lines(found, name_of))
-            session.output.result(attestation_json(found, name_of))
+            try:
+                named = await resolve_name(session, argument, perspective)
+            except WaveMQError as error:
+                raise bracketed("could not resolve name", error) from error
+            found = pb.ResolveHashResponse(entity=named.entity, location=named.location)
+        await _show(session, argument, found, perspective)
+
+
+async def _show(
+    session: Session,
+    argument: str,
+    found: pb.ResolveHashResponse,
+    perspective: pb.Perspective | None,
+) -> None:
+    location = location_text(found.location)
+    placed = location if found.HasField("location") else None
+    session.output.line(f"{quote(argument)}:")
+    if found.HasField("entity"):
+        entity = found.entity
+        names = await names_of(session, perspective, [entity.hash])
+        note = session.clock_note(entity.validFrom)
+        session.output.lines(entity_lines(entity, location=location, known_as=names(entity.hash)))
+        fields = entity_json(entity, location=placed, note=note)
+        session.output.result(fields | {"name": names(entity.hash) or None})
+    else:
+        attestation = found.attestation
+        names = await names_of(session, perspective, _mentioned(attestation))
+        note = session.clock_note(attestation.body.validFrom)
+        session.output.lines(resolved_attestation_lines(attestation, location, names))
+        session.output.result(attestation_json(attestation, location=placed, note=note))
+
+
+def _mentioned(attestation: pb.Attestation) -> list[bytes]:
+    """Return the hashes in an attestation that may have names."""
+    policy = attestation.body.policy.rTreePolicy
+    sets = [statement.permissionSet for statement in policy.statements]
+    return [attestation.subjectHash, attestation.body.attesterHash, policy.namespace, *sets]
+
+
+async def names_of(
+    session: Session, perspective: pb.Perspective | None, hashes: Sequence[bytes]
+) -> Names:
+    """Return the names under which a perspective knows hashes."""
+    if perspective is None:
+        return nameless
+    known: dict[bytes, str] = {}
+    for multihash in dict.fromkeys(hashes):
+        if multihash:
+            request = pb.ResolveReverseNameParams(perspective=perspective, hash=multihash)
+            answer = await session.agent.call(calls.RESOLVE_REVERSE_NAME, request)
+            known[multihash] = answer.name  # the original answers an error where there is none
+    return lambda multihash: known.get(multihash, "")
 
 
 async def resync(session: Session, *, perspective_file: str, passphrase: str) -> None:
@@ -66,13 +114,11 @@ async def resync(session: Session, *, perspective_file: str, passphrase: str) ->
         UsageFaultError: the file is no entity secret.
         StorageError: a storage did not answer; the others were read.
     """
-    perspective = await _perspective(session, perspective_file, passphrase)
+    perspective = perspective_of(perspective_file, "perspective", passphrase)
     failures = await session.synchronize(perspective)
     if failures:
         raise storage_failures(failures)
-    session.output.result({"kind": "synchronized", "perspective": perspective.hash.to_text()})
-
-
-async def _perspective(session: Session, file: str, passphrase: str) -> Perspective:
-    der = read_secret_file(file, "perspective")
-    return await session.perspective(open_secret(der, file, passphrase))
+    entity = await session.ask(
+        calls.INSPECT, pb.InspectParams(content=perspective.entitySecret.DER)
+    )
+    session.output.result({"kind": "synchronized", "perspective": hash_text(entity.entity.hash)})
