@@ -30,6 +30,7 @@ from wavemq.wave.partition import BODY_TAG, bundle_partitions, prefix
 
 SUSPICIOUS = re.compile("secret|passphrase|password|key|master|seed|keyring|private|plaintext")
 HARMLESS = {
+    ("wavemq.authz.jedi_cipher", "SealedForJEDI", "encrypted_key"): "ciphertext",
     ("wavemq.wave.attestation", "VerifierBody", "binding_key"): "public",
     ("wavemq.wave.attestation", "Wr1Body", "envelope_key_ibe"): "ciphertext",
     ("wavemq.wave.attestation", "Wr1Body", "envelope_key_subject"): "ciphertext",
