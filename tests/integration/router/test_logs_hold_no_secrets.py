@@ -97,7 +97,7 @@ async def use(client: LocalClient, who: mqpb.Perspective, namespace: Hash) -> li
     subscription = client.subscribe(
         mqpb.SubscribeParams(perspective=who, namespace=namespace.to_bytes(), uri="a/*")
     )
-    for partition in ((), (b"a", b"b")):
+    for partition, is_jedi in (((), False), ((b"a", b"b"), False), ((), True)):
         answer = await client.publish(
             mqpb.PublishParams(
                 perspective=who,
@@ -106,6 +106,7 @@ async def use(client: LocalClient, who: mqpb.Perspective, namespace: Hash) -> li
                 content=[mqpb.PayloadObject(schema="text", content=CONTENT)],
                 encryptionPartition=partition,
                 persist=True,
+                encryptWithJEDI=is_jedi,
             )
         )
         answers.append(str(answer))
