@@ -16,6 +16,14 @@ import structlog
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
+def console_renderer() -> structlog.dev.ConsoleRenderer:
+    """Return what writes lines for people.
+
+    Values are quoted: peers and storage servers choose parts of them, and must not move the cursor.
+    """
+    return structlog.dev.ConsoleRenderer(repr_native_str=True)
+
+
 def set_up_logging(level: str = "info") -> None:
     """Send every log line to stderr.
 
@@ -24,7 +32,7 @@ def set_up_logging(level: str = "info") -> None:
     """
     renderer: structlog.typing.Processor
     if sys.stderr.isatty():
-        renderer = structlog.dev.ConsoleRenderer()
+        renderer = console_renderer()
     else:
         renderer = structlog.processors.JSONRenderer()
     structlog.configure(
