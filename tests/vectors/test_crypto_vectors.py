@@ -33,17 +33,6 @@ LQ = CRYPTO["lqibe"]
 WAVE = CRYPTO["wave"]
 POINTS = CRYPTO["points"]
 
-JEDI_FOR_THE_NEXT_RELEASE = {
-    "jedi_msg",
-    "jedi_msg2",
-    "jedi_msg3",
-    "jedi_ts",
-    "jedi_ts3",
-    "jedi_patterns",
-    "jedi_ranges",
-}
-"""Left for the release that brings JEDI; nothing else is."""
-
 
 def unhex(text: str) -> bytes:
     return bytes.fromhex(text)
@@ -84,8 +73,15 @@ def test_every_key_of_the_file_is_known_here() -> None:
         "att_verifierkey_jedi",
         "att_proverkey_jedi",
         "e2ee_msg",
+        "jedi_msg",
+        "jedi_msg2",
+        "jedi_msg3",
+        "jedi_ts",
+        "jedi_ts3",
+        "jedi_patterns",
+        "jedi_ranges",
     }
-    assert set(WAVE) == tested_wave | JEDI_FOR_THE_NEXT_RELEASE | {"notes"}
+    assert set(WAVE) == tested_wave | {"notes"}
 
 
 @pytest.mark.parametrize("name", POINTS)

@@ -291,7 +291,6 @@ MADE = [grant for grant in MESSAGES["grants"] if "hash" in grant]
 
 
 def test_grant_that_the_original_refuses_to_make_is_refused_with_its_code() -> None:
-    """It is a JEDI grant, which this release refuses whatever its permissions are."""
     (refused,) = (grant for grant in MESSAGES["grants"] if "error" in grant)
     who = {
         name: EntitySecret.from_bytes(b64(known["secret_der"]))
@@ -315,6 +314,7 @@ def test_grant_that_the_original_refuses_to_make_is_refused_with_its_code() -> N
             not_after=now,
         )
     assert caught.value.code == refused["error"]["code"]
+    assert str(caught.value) == refused["error"]["message"]
 
 
 @pytest.mark.parametrize(

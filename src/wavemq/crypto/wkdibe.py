@@ -284,7 +284,6 @@ def decapsulate(
         MessageDecryptError: the ciphertext is unsound, or the holder's pattern is another.
         MalformedObjectError: the holder's own key is unsound.
     """
-    _check_pattern(pattern)
     decoded = holder.decoded
     try:
         if isinstance(decoded, _kernel.WkdMasterKey):

@@ -43,7 +43,7 @@ def decode_payload(encoded: bytes) -> tuple[PayloadObject, ...]:
     Raises:
         MalformedObjectError: this is no payload, or it has too many objects.
     """
-    found = []
+    found: list[PayloadObject] = []
     for field, value in _fields(encoded):
         if field != _OBJECTS:
             continue
