@@ -30,11 +30,9 @@ def set_up_logging(level: str = "info") -> None:
     Args:
         level: one of `LEVELS`; lesser lines are left out.
     """
-    renderer: structlog.typing.Processor
-    if sys.stderr.isatty():
-        renderer = console_renderer()
-    else:
-        renderer = structlog.processors.JSONRenderer()
+    renderer: structlog.typing.Processor = (
+        console_renderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
