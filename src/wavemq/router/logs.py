@@ -37,6 +37,7 @@ def set_up_logging(level: str = "info") -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            # Before the renderer, whose own tracebacks would show local variables: secrets.
             structlog.processors.format_exc_info,
             renderer,
         ],
