@@ -86,6 +86,12 @@ class Library:
         """Keep an entity that came by another way, for instance inside a proof."""
         self._entities.put(entity.hash, entity)
 
+    async def keep_entity(self, entity: Entity) -> None:
+        """As `remember_entity`, and on disk too: grants by it must open again without storage."""
+        self.remember_entity(entity)
+        if await self.remembered(entity.hash) is None:
+            await asyncio.to_thread(self._state.remember_object, entity.hash, entity.wire)
+
     async def object(
         self, object_hash: Hash, locations: Iterable[Location | None] = ()
     ) -> bytes | None:

@@ -141,7 +141,7 @@ class Perspectives:
         )
 
     async def _load(self, secret: EntitySecret, location: Location) -> PerspectiveState:
-        self._library.remember_entity(secret.entity)
+        await self._library.keep_entity(secret.entity)
         discovery = Discovery(
             graph=PerspectiveGraph(secret.entity.hash, location),
             reader=secret,
