@@ -96,6 +96,12 @@ def read_config(path: Path, *, are_storages_checked: bool = True) -> AgentConfig
     """
     keys = _Keys(path, _wave_table(path))
     tables = keys.take("storage", dict, "a table", {})
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise keys.wrong(f"storage location {name!r} is not a table of strings")
+        for key, value in table.items():
+            if not isinstance(value, str):
+                raise keys.wrong(f"storage location {name!r}: {key} is not a text")
     config = AgentConfig(
         database=keys.path("database"),
         storage_tables=tables,

@@ -1,11 +1,13 @@
 """The agent's HTTP interface as an OpenAPI document.
 
 Owns its derivation from the protobuf descriptors, so that it cannot differ from what is served.
-Refuses to know what the calls do.
+Refuses to know what the calls do. `python -m wavemq.agent.description` writes it.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import Any, Final, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -95,3 +97,12 @@ def _value(schemas: dict[str, Any], field: FieldDescriptor) -> dict[str, Any]:
         _add(schemas, field.message_type)
         return {"$ref": _REFERENCE + field.message_type.name}
     return dict(_SCALARS[field.type])
+
+
+def to_text() -> str:
+    """Return the document as it is committed, in docs/reference/agent-api.json."""
+    return json.dumps(describe(), indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(to_text())

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError, Message
 
-from wavemq.agent.calls import SERVICES, UNARY, WAIT_FOR_SYNC
+from wavemq.agent.calls import SERVICES, UNARY, WAIT_FOR_SYNC, Call
 from wavemq.errors import ConfigError
 from wavemq.limits import MIB
 from wavemq.net.addresses import Address
@@ -34,6 +35,10 @@ CALLS_AT_ONCE_MAX: Final = 256
 STOP_SECONDS_MAX: Final = 2.0
 PROBE_SECONDS: Final = 1.0
 """How long to wait for a program that may listen on a socket already."""
+Q = TypeVar("Q", bound=Message)
+A = TypeVar("A", bound=Message)
+Context = grpc.aio.ServicerContext[Any, Any]
+
 _OTHERS: Final = 0o177
 """What is kept from a Unix socket: everything but reading and writing by this user."""
 _OPTIONS: Final[tuple[tuple[str, int], ...]] = (
@@ -124,29 +129,34 @@ def _handler(service: AgentService, name: str) -> grpc.GenericRpcHandler:
     methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
     for call in UNARY:
         methods[call.name] = grpc.unary_unary_rpc_method_handler(
-            _unary(getattr(service, call.attribute)),
-            request_deserializer=call.request.FromString,
+            _unary(call, getattr(service, call.attribute)),
             response_serializer=call.response.SerializeToString,
         )
 
-    async def wait(
-        request: pb.SyncParams, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> AsyncIterator[pb.SyncResponse]:
-        del context
-        async for state in service.wait_for_sync(request):
+    async def wait(content: bytes, context: Context) -> AsyncIterator[pb.SyncResponse]:
+        async for state in service.wait_for_sync(await _parse(WAIT_FOR_SYNC, content, context)):
             yield state
 
     methods[WAIT_FOR_SYNC.name] = grpc.unary_stream_rpc_method_handler(
-        wait,
-        request_deserializer=WAIT_FOR_SYNC.request.FromString,
-        response_serializer=WAIT_FOR_SYNC.response.SerializeToString,
+        wait, response_serializer=WAIT_FOR_SYNC.response.SerializeToString
     )
     return grpc.method_handlers_generic_handler(name, methods)
 
 
-def _unary(method: Any) -> Any:  # noqa: ANN401 - one wrapper for all kinds of calls
-    async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:  # noqa: ANN401
-        del context
-        return await method(request)
+def _unary(
+    call: Call[Message, Message], method: Callable[[Message], Awaitable[Message]]
+) -> Callable[[bytes, Context], Awaitable[Message]]:
+    async def answer(content: bytes, context: Context) -> Message:
+        return await method(await _parse(call, content, context))
 
     return answer
+
+
+async def _parse(call: Call[Q, A], content: bytes, context: Context) -> Q:
+    """Return the request that was sent; one that is none ends the call as in the original."""
+    try:
+        return call.request.FromString(content)
+    except DecodeError:
+        return await context.abort(
+            grpc.StatusCode.INTERNAL, f"the request is no {call.request.__name__}"
+        )

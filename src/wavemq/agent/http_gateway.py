@@ -116,9 +116,11 @@ def _parse(kind: type[Message], body: bytes) -> Message:
     Raises:
         ParseError: it is no JSON of that request.
     """
-    text = body.decode()
+    text = body.decode().strip() or "{}"
+    if not text.startswith("{"):
+        raise json_format.ParseError("no JSON object")  # the parser takes a list for an empty one
     return json_format.Parse(
-        text if text.strip() else "{}",
+        text,
         kind(),
         ignore_unknown_fields=True,
         max_recursion_depth=DEPTH_MAX,

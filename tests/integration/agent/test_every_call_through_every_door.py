@@ -98,6 +98,7 @@ async def test_grants_are_made_found_proved_and_verified(agent: calls.Agent) -> 
     assert built.result.subject == b""
     assert not built.result.HasField("subjectLocation")
     assert built.result.expiry == NOW_MS + 30 * DAY_MS
+    verified = pb.VerifyProofResponse()
     for proof in (built.proofDER, encode_pem("WAVE EXPLICIT PROOF", built.proofDER)):
         verified = await ask(
             agent,
@@ -246,7 +247,7 @@ async def test_messages_are_encrypted_for_an_entity_and_for_readers(agent: calls
         opening.perspective.CopyFrom(bob.perspective)
         error = await refusal(agent, calls.DECRYPT_MESSAGE, opening)
         assert error.message == "(913: could not decrypt message)"
-    opening.ciphertext = b"\x28\x00"
+    opening = pb.DecryptMessageParams(perspective=alice.perspective, ciphertext=b"\x28\x00")
     assert (await refusal(agent, calls.DECRYPT_MESSAGE, opening)).code == 304
     unknown = pb.EncryptMessageParams(content=b"c", subjectHash=Hash.of(b"nobody").to_bytes())
     assert (await refusal(agent, calls.ENCRYPT_MESSAGE, unknown)).code == 909
@@ -384,7 +385,7 @@ async def test_validity_bypass_and_passphrase_bypass_are_closed(
                 continue
             error = await refusal(agent, calls.SIGN, request)
             assert error.message.startswith("(304: could not create perspective ((303: ")
-    request.perspective.entitySecret.passphrase = b"right"
+    request = pb.SignParams(perspective=alice.perspective, content=b"x")
     doors.clock.instant = after(31 * DAY_S)
     error = await refusal(agent, calls.SIGN, request)
     assert "perspective entity is invalid: Entity expired" in error.message
