@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 from tests.fuzz import decoder_seeds as seeds
@@ -10,7 +10,8 @@ from tests.fuzz.fuzz_target import Target, each, expect
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
 from wavemq.errors import InvalidJEDIGrantError
 from wavemq.wave import jedi, jedi_time
-from wavemq.wave.bundle import ContentKey
+from wavemq.wave.bundle import ContentKey, KeyBundle
+from wavemq.wave.jedi_delegation import Delegation, read_delegation
 from wavemq.wave.partition import SLOTS, Partition, matches
 from wavemq.wave.validity import Validity
 
@@ -97,7 +98,48 @@ def _reader_key(given: bytes) -> None:
     expect(fact=opened == sealed.secret, otherwise="a key that does not fit gives noise")
 
 
+def _delegation(given: bytes) -> None:
+    """Read the keys of a newer writer's grant, and use the first."""
+    delegation = read_delegation(given)
+    again = read_delegation(_encoded(delegation))
+    expect(fact=again == delegation, otherwise="does not survive encoding")
+    params = seeds.entity_of("ns").oaque_params
+    sealed = jedi.new_message_key(params, _wanted())
+    for key in delegation.bundle.keys[:1]:
+        each(partial(jedi.unlock, params, key, _wanted(), sealed.encrypted), lambda: None)
+
+
+def _encoded(delegation: Delegation) -> bytes:
+    """Return a delegation as newer writers encode it (crypto.md 6.5)."""
+    keys = delegation.bundle.keys
+    entries = [_block(_pattern(key.pattern)) + _block(key.secret) for key in keys]
+    head = b"\x02" + _block(delegation.namespace.to_bytes()) + _block(delegation.bundle.params)
+    return head + _number(len(keys)) + b"".join(entries)
+
+
+def _pattern(slots: Partition) -> bytes:
+    fixed = [(index, slot) for index, slot in enumerate(slots) if slot]
+    past = fixed[-1][0] + 1 if fixed else 0
+    listed = b"".join(_number(index) + _block(slot) for index, slot in fixed)
+    return b"\x01" + _number(len(slots)) + _number(past) + listed
+
+
+def _block(content: bytes) -> bytes:
+    return _number(len(content)) + content
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(4, "little")
+
+
+def _delegations() -> list[bytes]:
+    namespace = seeds.entity_of("ns")
+    bundle = KeyBundle(namespace.oaque_params_bytes, (_held_key(),))
+    return [_encoded(Delegation(namespace.hash, bundle))]
+
+
 TARGETS: Final = (
+    Target("jedi_delegation", _delegation, _delegations, 100),
     Target("jedi_uri", _uri, lambda: [b"a/b/c", b"a/+/*", b"/".join([b"a"] * 14), b"$"], 800),
     Target("jedi_times", _times, _periods, 400, size_max=16),
     Target("jedi_message", _message, _messages, 60),

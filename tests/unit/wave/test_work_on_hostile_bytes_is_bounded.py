@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from wavemq.errors import MalformedDERError
+from wavemq.errors import MalformedDERError, MalformedObjectError
 from wavemq.wave import der
+from wavemq.wave.jedi_delegation import read_delegation
 from wavemq.wave.pattern import restrict
 from wavemq.wave.pem import decode_pem, decode_pem_or_der
 
@@ -26,6 +27,16 @@ def test_huge_resources_intersect_in_linear_time() -> None:
     assert restrict(long, long) == long
     assert restrict(long, long + "/b") is None
     assert restrict(long + "/*", "+/" * size + "b") == long + "/b"
+
+
+def test_huge_delegations_are_read_in_linear_time() -> None:
+    pattern = b"\x01" + (20).to_bytes(4, "little") + bytes(4)
+    entry = len(pattern).to_bytes(4, "little") + pattern + bytes(4)
+    params = (1297).to_bytes(4, "little") + bytes(1297)
+    namespace = (34).to_bytes(4, "little") + b"\x1b\x20" + bytes(32)
+    head = b"\x02" + namespace + params + (2048).to_bytes(4, "little")
+    with pytest.raises(MalformedObjectError, match="behind its end"):
+        read_delegation(head + 2048 * entry + bytes(64 * MIB))
 
 
 @pytest.mark.parametrize("text", ["99991231235959-0800", "00010101000000+0800"])
