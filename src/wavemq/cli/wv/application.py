@@ -10,87 +10,42 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypedDict, Unpack
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Final, NoReturn, Unpack
 
 import click
 
 from wavemq.cli.wv.flags import GoCommand, GoGroup, UnknownTopicError, usage_sentence
+from wavemq.cli.wv.options import (
+    DEFAULT_ENTITY,
+    DEFAULT_EXPIRY,
+    EntityFlags,
+    ExplainFlags,
+    GlobalFlags,
+    GrantFlags,
+    GraphFlags,
+    NameFlags,
+    ProofFlags,
+    ResolveFlags,
+    RevokeFlags,
+    expiry_option,
+    file_option,
+    files_option,
+    nopublish_option,
+    outfile_option,
+    passphrase_option,
+    skipsync_option,
+    statements_option,
+)
+from wavemq.cli.wv.performing import STATUS_ERROR, perform
 
 if TYPE_CHECKING:
-    from wavemq.cli.wv.output import Output
     from wavemq.cli.wv.session import Session
-    from wavemq.cli.wv.settings import Settings
 
 COMPATIBLE_VERSION: Final = "0.4.2"
 """The version of the original whose behaviour this command has."""
-STATUS_ERROR: Final = 1
 STATUS_UNKNOWN_COMMAND: Final = 3
 STATUS_INTERRUPTED: Final = 130
-DEFAULT_ENTITY: Final = "WAVE_DEFAULT_ENTITY"
-DEFAULT_EXPIRY: Final = "WAVE_DEFAULT_EXPIRY"
-
-
-@dataclass(frozen=True, slots=True)
-class GlobalFlags:
-    """What stands before the command."""
-
-    config: str | None
-    agent: str | None
-    is_json: bool
-
-
-class _EntityFlags(TypedDict):
-    expiry: str
-    revocationlocation: str
-    passphrase: str
-    nopassphrase: bool
-    nopublish: bool
-    outfile: str
-
-
-class _GrantFlags(TypedDict):
-    expiry: str
-    attester: str
-    indirections: str
-    subject: str
-    partition: str
-    passphrase: str
-    nopublish: bool
-    skipsync: bool
-    outfile: str
-
-
-class _ProofFlags(TypedDict):
-    subject: str
-    passphrase: str
-    skipsync: bool
-    outfile: str
-
-
-class _NameFlags(TypedDict):
-    attester: str
-    expiry: str
-    passphrase: str
-    public: bool
-    namespace: str
-    partition: str
-    for_delegates: bool
-
-
-class _RevokeFlags(TypedDict):
-    attester: str
-    attestation: str
-    entity: str
-    name: str
-    passphrase: str
-
-
-class _ResolveFlags(TypedDict):
-    perspective: str
-    passphrase: str
-    skipsync: bool
 
 
 class _Commands(GoGroup):
@@ -130,33 +85,6 @@ def _run(arguments: Sequence[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _file_flag(name: str, variable: str, text: str) -> Callable[[Any], Any]:
-    return click.option(name, envvar=variable, default="", metavar="FILE", help=text)
-
-
-_expiry = click.option(
-    "--expiry",
-    "-e",
-    envvar=DEFAULT_EXPIRY,
-    default="30d",
-    show_default=True,
-    help="How long it is valid: such as 1y, 30d, 12h, 5m, 10s, or several in this order.",
-)
-_outfile = click.option("--outfile", "-o", default="", metavar="FILE", help="Where to write it.")
-_passphrase = click.option(
-    "--passphrase",
-    default="",
-    metavar="TEXT",
-    help="Of the entity secret; asked for on a terminal if the secret has one.",
-)
-_nopublish = click.option("--nopublish", is_flag=True, help="Write the file, publish nothing.")
-_skipsync = click.option(
-    "--skipsync", is_flag=True, help="Use what is known; read no queues from storage."
-)
-_statements = click.argument("statements", nargs=-1, metavar="STATEMENTS...")
-_files = click.argument("files", nargs=-1, metavar="FILES...")
-
-
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--config",
@@ -183,14 +111,14 @@ def wv(ctx: click.Context, config: str | None, agent: str | None, is_json: bool)
 
 
 @wv.command(cls=GoCommand)
-@_expiry
+@expiry_option
 @click.option("--revocationlocation", default="", help="Name of the location of its revocation.")
 @click.option("--passphrase", default="", metavar="TEXT", help="Protects the secret.")
 @click.option("--nopassphrase", is_flag=True, help="Leave the secret without protection.")
-@_nopublish
-@_outfile
+@nopublish_option
+@outfile_option
 @click.pass_obj
-def mkentity(flags: GlobalFlags, **given: Unpack[_EntityFlags]) -> None:
+def mkentity(flags: GlobalFlags, **given: Unpack[EntityFlags]) -> None:
     """Make an entity: write its secret, publish its public part."""
 
     async def work(session: Session) -> None:
@@ -206,24 +134,24 @@ def mkentity(flags: GlobalFlags, **given: Unpack[_EntityFlags]) -> None:
         )
         await make_entity(session, request)
 
-    _perform(flags, work)
+    perform(flags, work)
 
 
 @wv.command(cls=GoCommand)
-@_expiry
-@_file_flag("--attester", DEFAULT_ENTITY, "Entity secret of who grants.")
+@expiry_option
+@file_option("--attester", DEFAULT_ENTITY, "Entity secret of who grants.")
 @click.option(
     "--indirections", "--indir", default="", metavar="N", help="How often it may be passed on."
 )
 @click.option("--subject", default="", metavar="ENTITY", help="Who receives it.")
 @click.option("--partition", default="", help="Visibility: who may discover it, such as a/b.")
-@_passphrase
-@_nopublish
-@_skipsync
-@_outfile
-@_statements
+@passphrase_option
+@nopublish_option
+@skipsync_option
+@outfile_option
+@statements_option
 @click.pass_obj
-def rtgrant(flags: GlobalFlags, statements: tuple[str, ...], **given: Unpack[_GrantFlags]) -> None:
+def rtgrant(flags: GlobalFlags, statements: tuple[str, ...], **given: Unpack[GrantFlags]) -> None:
     """Grant permissions on resources to an entity."""
 
     async def work(session: Session) -> None:
@@ -243,17 +171,17 @@ def rtgrant(flags: GlobalFlags, statements: tuple[str, ...], **given: Unpack[_Gr
         )
         await grant(session, request)
 
-    _perform(flags, work)
+    perform(flags, work)
 
 
 @wv.command(cls=GoCommand)
-@_file_flag("--subject", DEFAULT_ENTITY, "Entity secret of who shall be proven to be allowed.")
-@_passphrase
-@_skipsync
-@_outfile
-@_statements
+@file_option("--subject", DEFAULT_ENTITY, "Entity secret of who shall be proven to be allowed.")
+@passphrase_option
+@skipsync_option
+@outfile_option
+@statements_option
 @click.pass_obj
-def rtprove(flags: GlobalFlags, statements: tuple[str, ...], **given: Unpack[_ProofFlags]) -> None:
+def rtprove(flags: GlobalFlags, statements: tuple[str, ...], **given: Unpack[ProofFlags]) -> None:
     """Prove that an entity has permissions on resources."""
 
     async def work(session: Session) -> None:
@@ -268,65 +196,65 @@ def rtprove(flags: GlobalFlags, statements: tuple[str, ...], **given: Unpack[_Pr
         )
         await prove(session, request)
 
-    _perform(flags, work)
+    perform(flags, work)
 
 
 @wv.command(cls=GoCommand)
-@_files
+@files_option
 @click.pass_obj
 def verify(flags: GlobalFlags, files: tuple[str, ...]) -> None:
     """Check proofs and show what they prove."""
 
     async def work(session: Session) -> None:
-        from wavemq.cli.wv.grants import verify as perform
+        from wavemq.cli.wv.grants import verify as check
 
-        await perform(session, files)
+        await check(session, files)
 
-    _perform(flags, work)
+    perform(flags, work)
 
 
 @wv.command(cls=GoCommand)
-@_files
+@files_option
 @click.pass_obj
 def inspect(flags: GlobalFlags, files: tuple[str, ...]) -> None:
     """Show the entities and attestations in files."""
 
     async def work(session: Session) -> None:
-        from wavemq.cli.wv.entities import inspect as perform
+        from wavemq.cli.wv.entities import inspect as show
 
-        await perform(session, files)
+        await show(session, files)
 
-    _perform(flags, work)
+    perform(flags, work)
 
 
 @wv.command(cls=GoCommand)
 @click.option("--location", "locations", multiple=True, help="Name of a location; repeatable.")
-@_files
+@files_option
 @click.pass_obj
 def publish(flags: GlobalFlags, locations: tuple[str, ...], files: tuple[str, ...]) -> None:
     """Publish the entities and attestations in files."""
 
     async def work(session: Session) -> None:
-        from wavemq.cli.wv.entities import publish as perform
+        from wavemq.cli.wv.entities import publish as store
 
-        await perform(session, files, locations)
+        await store(session, files, locations)
 
-    _perform(flags, work)
+    perform(flags, work)
 
 
 @wv.command(cls=GoCommand)
-@_file_flag("--perspective", DEFAULT_ENTITY, "Entity secret whose keys are used to read.")
-@_passphrase
-@_skipsync
+@file_option("--perspective", DEFAULT_ENTITY, "Entity secret whose keys are used to read.")
+@passphrase_option
+@skipsync_option
 @click.argument("hashes", nargs=-1, metavar="HASHES_OR_NAMES...")
 @click.pass_obj
-def resolve(flags: GlobalFlags, hashes: tuple[str, ...], **given: Unpack[_ResolveFlags]) -> None:
+def resolve(flags: GlobalFlags, hashes: tuple[str, ...], **given: Unpack[ResolveFlags]) -> None:
     """Show the entities and attestations that hashes and names stand for."""
 
     async def work(session: Session) -> None:
-        from wavemq.cli.wv.views import resolve as perform
+        from wavemq.cli.wv.views import resolve as show
 
-        await perform(
+        await show(
             session,
             hashes,
             perspective_file=given["perspective"],
@@ -334,22 +262,22 @@ def resolve(flags: GlobalFlags, hashes: tuple[str, ...], **given: Unpack[_Resolv
             is_synchronized=not given["skipsync"],
         )
 
-    _perform(flags, work)
+    perform(flags, work)
 
 
 @wv.command(cls=GoCommand)
-@_file_flag("--perspective", DEFAULT_ENTITY, "Entity secret whose grants are looked for.")
-@_passphrase
+@file_option("--perspective", DEFAULT_ENTITY, "Entity secret whose grants are looked for.")
+@passphrase_option
 @click.pass_obj
 def resync(flags: GlobalFlags, perspective: str, passphrase: str) -> None:
     """Read everything that storage holds for an entity."""
 
     async def work(session: Session) -> None:
-        from wavemq.cli.wv.views import resync as perform
+        from wavemq.cli.wv.views import resync as learn
 
-        await perform(session, perspective_file=perspective, passphrase=passphrase)
+        await learn(session, perspective_file=perspective, passphrase=passphrase)
 
-    _perform(flags, work)
+    perform(flags, work)
 
 
 @wv.command(cls=GoCommand)
@@ -362,15 +290,15 @@ def listlocations(flags: GlobalFlags) -> None:
 
         await list_locations(session)
 
-    _perform(flags, work)
+    perform(flags, work)
 
 
 @wv.command(cls=GoCommand)
-@_file_flag("--attester", DEFAULT_ENTITY, "Entity secret of who gives the name.")
+@file_option("--attester", DEFAULT_ENTITY, "Entity secret of who gives the name.")
 @click.option(
     "--expiry", "-e", envvar=DEFAULT_EXPIRY, default="1000d", show_default=True, help="How long."
 )
-@_passphrase
+@passphrase_option
 @click.option("--public", is_flag=True, help="Let everybody read it.")
 @click.option("--namespace", default="", metavar="ENTITY", help="Whose readers may read it.")
 @click.option("--partition", default="", help="Which of them, such as a/b.")
@@ -381,7 +309,7 @@ def listlocations(flags: GlobalFlags) -> None:
 )
 @click.argument("arguments", nargs=-1, metavar="ENTITY NAME")
 @click.pass_obj
-def name(flags: GlobalFlags, arguments: tuple[str, ...], **given: Unpack[_NameFlags]) -> None:
+def name(flags: GlobalFlags, arguments: tuple[str, ...], **given: Unpack[NameFlags]) -> None:
     """Name an entity; without --public or --namespace only the attester can read it."""
 
     async def work(session: Session) -> None:
@@ -399,72 +327,99 @@ def name(flags: GlobalFlags, arguments: tuple[str, ...], **given: Unpack[_NameFl
         )
         await declare(session, request)
 
-    _perform(flags, work)
+    perform(flags, work)
 
 
 @wv.command(cls=GoCommand)
-@_file_flag("--attester", DEFAULT_ENTITY, "Entity secret of who made it.")
+@file_option("--attester", DEFAULT_ENTITY, "Entity secret of who made it.")
 @click.option("--attestation", default="", metavar="HASH|FILE", help="A grant to revoke.")
 @click.option("--entity", default="", metavar="FILE", help="An entity secret to revoke.")
 @click.option("--name", default="", metavar="HASH|NAME", help="A name declaration to revoke.")
-@_passphrase
+@passphrase_option
 @click.pass_obj
-def revoke(flags: GlobalFlags, **given: Unpack[_RevokeFlags]) -> None:
+def revoke(flags: GlobalFlags, **given: Unpack[RevokeFlags]) -> None:
     """Revoke an entity, a grant or a name. There is no way back."""
 
     async def work(session: Session) -> None:
         from wavemq.cli.wv.revoking import RevokeRequest
-        from wavemq.cli.wv.revoking import revoke as perform
+        from wavemq.cli.wv.revoking import revoke as take_back
 
-        await perform(session, RevokeRequest(**given))
+        await take_back(session, RevokeRequest(**given))
 
-    _perform(flags, work)
-
-
-def _perform(flags: GlobalFlags, work: Callable[[Session], Awaitable[None]]) -> None:
-    """Run a command that needs the engine."""
-    import asyncio
-    import logging
-
-    import structlog
-
-    # The command itself tells what failed; the parts' own log would only repeat it.
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-
-    async def with_session(settings: Settings, output: Output) -> None:
-        from wavemq.cli.wv.session import open_session
-        from wavemq.clock import SystemClock
-
-        async with open_session(settings, SystemClock(), output) as session:
-            await work(session)
-
-    _perform_plain(flags, lambda settings, output: asyncio.run(with_session(settings, output)))
+    perform(flags, work)
 
 
-def _perform_plain(flags: GlobalFlags, work: Callable[[Settings, Output], None]) -> None:
-    """Run a command; print what goes wrong and end with status 1."""
-    from wavemq.cli.wv.output import Output
-    from wavemq.cli.wv.settings import read_settings
-    from wavemq.cli.wv.text import UsageFaultError
-    from wavemq.errors import ConfigError, InternalError, WaveMQError
+@wv.command(cls=GoCommand)
+@file_option("--perspective", DEFAULT_ENTITY, "Entity secret whose knowledge is drawn.")
+@passphrase_option
+@skipsync_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "dot", "svg", "json"]),
+    default="text",
+    show_default=True,
+    help="A tree of lines, Graphviz, a picture, or one JSON object per entity and grant.",
+)
+@outfile_option
+@click.pass_obj
+def graph(flags: GlobalFlags, **given: Unpack[GraphFlags]) -> None:
+    """Draw who granted what to whom, until when."""
 
-    output = Output(is_json=flags.is_json)
-    try:
-        work(read_settings(flags.config, os.environ, daemon=flags.agent), output)
-    except UsageFaultError as error:
-        output.failure(str(error), code=error.code)
-    except ConfigError as error:
-        output.failure(f"error: {error.reason}", code=int(error.code))
-    except WaveMQError as error:
-        output.failure(f"error: {error}", code=int(error.code))
-    except (BrokenPipeError, click.ClickException):
-        raise
-    except Exception as error:  # noqa: BLE001 - a command line shows no traceback
-        fault = InternalError(f"{type(error).__name__}: {error}; please report this")
-        output.failure(f"error: {fault}", code=int(fault.code))
-    else:
-        return
-    raise click.exceptions.Exit(STATUS_ERROR)
+    async def work(session: Session) -> None:
+        from wavemq.cli.wv.pictures import draw
+
+        await draw(
+            session,
+            perspective_file=given["perspective"],
+            passphrase=given["passphrase"],
+            is_synchronized=not given["skipsync"],
+            form=given["form"],
+            outfile=given["outfile"],
+        )
+
+    perform(flags, work)
+
+
+@wv.command(cls=GoCommand)
+@file_option("--perspective", DEFAULT_ENTITY, "Entity secret whose knowledge is used.")
+@click.option(
+    "--subject", default="", metavar="ENTITY", help="Of whom; the perspective if left out."
+)
+@passphrase_option
+@skipsync_option
+@statements_option
+@click.pass_obj
+def explain(flags: GlobalFlags, statements: tuple[str, ...], **given: Unpack[ExplainFlags]) -> None:
+    """Say why an entity can or cannot do a thing; status 1 if it cannot."""
+
+    async def work(session: Session) -> None:
+        from wavemq.cli.wv.pictures import show_why
+
+        is_granted = await show_why(
+            session,
+            statements,
+            subject=given["subject"],
+            perspective_file=given["perspective"],
+            passphrase=given["passphrase"],
+            is_synchronized=not given["skipsync"],
+        )
+        if not is_granted:
+            raise click.exceptions.Exit(STATUS_ERROR)
+
+    perform(flags, work)
+
+
+@wv.command(cls=GoCommand)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell.
+
+    Put `eval "$(wv completion bash)"` into ~/.bashrc, the same with zsh into ~/.zshrc, or run
+    `wv completion fish > ~/.config/fish/completions/wv.fish`.
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    print(found(wv, {}, "wv", "_WV_COMPLETE").source())

@@ -36,7 +36,11 @@ class Output:
     def result(self, fields: Mapping[str, Json]) -> None:
         """Print a result for programs."""
         if self.is_json:
-            print(json.dumps(fields, ensure_ascii=False), flush=True)
+            self.object(fields)
+
+    def object(self, fields: Mapping[str, Json]) -> None:
+        """Print an object for programs, whatever the form of the other results."""
+        print(json.dumps(fields, ensure_ascii=False), flush=True)
 
     def failure(self, text: str, *, code: int | None = None) -> None:
         """Say what went wrong: on standard output, as the original does."""

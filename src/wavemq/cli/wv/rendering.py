@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from wavemq.cli.wv.output import Json
-from wavemq.cli.wv.text import format_bool, format_time, quote
+from wavemq.cli.wv.text import format_bool, format_time, printable, quote
 from wavemq.clock import Instant, instant_from_milliseconds
 from wavemq.errors import InvalidMultihashError
 from wavemq.wave.hashes import Hash
@@ -51,7 +51,7 @@ def entity_lines(
         lines.append(f"  Location: {location}")
     lines.append(f"      Hash: {hash_text(entity.hash)}")
     if location is not None:
-        lines.append(f"  Known as: {_plain(known_as) or UNKNOWN}")
+        lines.append(f"  Known as: {printable(known_as) or UNKNOWN}")
     return [
         *lines,
         f"   Created: {time_text(entity.validFrom)}",
@@ -61,7 +61,7 @@ def entity_lines(
         f"   - Expired: {format_bool(validity.expired)}",
         f"   - Malformed: {format_bool(validity.malformed)}",
         f"   - Revoked: {format_bool(validity.revoked)}",
-        f"   - Message: {_plain(validity.message)}",
+        f"   - Message: {printable(validity.message)}",
     ]
 
 
@@ -129,7 +129,7 @@ def proof_lines(proof: pb.Proof) -> list[str]:
         lines += [
             f" [{index:02d}] Permission set: {hash_text(statement.permissionSet)}",
             f"      Permissions: {_permissions(statement)}",
-            f"      URI: {_plain(statement.resource)}",
+            f"      URI: {printable(statement.resource)}",
         ]
     return lines
 
@@ -227,7 +227,7 @@ def hash_text(multihash: bytes) -> str:
 
 def location_text(location: pb.Location) -> str:
     """Return the name of a location."""
-    return _plain(location.agentLocation) or UNKNOWN_LOCATION
+    return printable(location.agentLocation) or UNKNOWN_LOCATION
 
 
 def time_text(milliseconds: int) -> str:
@@ -300,23 +300,18 @@ def _policy_lines(policy: pb.Policy, names: Names) -> list[str]:
             f"     [{index:02d}] Permission set: {hash_text(statement.permissionSet)}",
             f"          PSET Name: {_name(names, statement.permissionSet)}",
             f"          Permissions: {_permissions(statement)}",
-            f"          URI: {_plain(statement.resource)}",
+            f"          URI: {printable(statement.resource)}",
         ]
     return lines
 
 
 def _name(names: Names, multihash: bytes) -> str:
-    return _plain(names(multihash)) or UNKNOWN
+    return printable(names(multihash)) or UNKNOWN
 
 
 def _permissions(statement: pb.RTreePolicyStatement) -> str:
-    return ", ".join(_plain(permission) for permission in statement.permissions)
+    return ", ".join(printable(permission) for permission in statement.permissions)
 
 
 def _numbers(slots: Sequence[bytes]) -> str:
     return " ".join(str(int.from_bytes(slot, "big")) for slot in slots)
-
-
-def _plain(text: str) -> str:
-    """Return text that a stranger chose, harmless to a terminal."""
-    return text if text.isprintable() else quote(text)

@@ -192,3 +192,8 @@ def format_bool(is_true: bool) -> str:  # noqa: FBT001 - the value is what is fo
 def bracketed(prefix: str, error: WaveMQError) -> UsageFaultError:
     """Return an error in the form `error: [910] (910: ...)`."""
     return UsageFaultError(f"{prefix}: [{int(error.code)}] {error}", code=int(error.code))
+
+
+def printable(text: str) -> str:
+    """Return text that a stranger chose, harmless to a terminal and to other programs."""
+    return text if text.isprintable() else quote(text)
