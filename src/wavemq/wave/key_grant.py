@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final
 
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
@@ -37,6 +38,11 @@ from wavemq.wave.partition import (
 from wavemq.wave.policy import Policy, RTreePolicy
 from wavemq.wave.validity import Validity
 
+ATTEMPTS_MAX: Final = 32
+"""Held keys that are tried for one pattern."""
+PERIODS_TRIED_MAX: Final = 16
+"""Periods of the attester's own grants to which a grant may be lowered, the longest first."""
+PERIODS_SAID_MAX: Final = 3
 _DECRYPT: Final = "decrypt"
 _KEY_SETS: Final = (WAVE_PERMISSION_SET, JEDI_PERMISSION_SET)
 
@@ -175,17 +181,17 @@ class KeyGrant:
         if held.master is not None:
             return validity
         patterns = self.patterns(validity)
-        fitting = _fitting(patterns, held)
-        missing = [pattern for pattern in patterns if not _covered(pattern, fitting)]
+        holders = _Holders(held, patterns)
+        missing = holders.missing(patterns)
         if not missing:
             return validity
-        if not fitting:
+        if not holders.are_any:
             raise self.refusal(
                 f"none of the decryption keys for {self.resource} is held by the attester"
             )
         if self.start is not None:
             for period in _overlaps(validity, held.periods):
-                if all(_covered(pattern, fitting) for pattern in self.patterns(period)):
+                if not holders.missing(self.patterns(period)):
                     return period
         raise self.refusal(
             f"the attester does not hold all decryption keys for {self.resource} from "
@@ -197,7 +203,7 @@ class KeyGrant:
         """Return the keys for a period from `fitted`: their bundle and the namespace's label key.
 
         Raises:
-            InvalidE2EEGrantError, InvalidJEDIGrantError: a held key is no sound key.
+            InvalidE2EEGrantError, InvalidJEDIGrantError: a key is not held after all.
         """
         patterns = self.patterns(validity)
         params = held.namespace.oaque_params
@@ -209,9 +215,11 @@ class KeyGrant:
             return [KeyBundle.derive(params, held.master.oaque_master, patterns), label]
         assert held.label_key is not None  # `fitted` has refused otherwise
         by_holder: dict[ContentKey, list[Partition]] = {}
-        fitting = _fitting(patterns, held)
+        holders = _Holders(held, patterns)
         for pattern in patterns:
-            holder = next(key for key in fitting if matches(key.pattern, pattern))
+            holder = holders.of(pattern)
+            if holder is None:
+                raise self.refusal(f"a decryption key for {self.resource} is not held")
             by_holder.setdefault(holder, []).append(pattern)
         derived = {}
         for key, wanted in by_holder.items():
@@ -222,18 +230,46 @@ class KeyGrant:
         return [KeyBundle(params.to_bytes(), kept), held.label_key]
 
 
-def _fitting(patterns: Sequence[Partition], held: NamespaceKeys) -> list[ContentKey]:
-    """Return the held keys that are for the resource, whatever their time."""
-    starts = {pattern[:PREFIX_SLOTS] for pattern in patterns}
-    return [
-        key
-        for key in held.content_keys
-        if any(matches(key.pattern[:PREFIX_SLOTS], start) for start in starts)
-    ]
+class _Holders:
+    """Finds for each pattern a held key from which its own can be derived.
 
+    Anybody may have sent the attester keys that are not what they say. Such a key would be handed
+    on without an error, so each is tried before it is used.
 
-def _covered(pattern: Partition, fitting: Sequence[ContentKey]) -> bool:
-    return any(matches(key.pattern, pattern) for key in fitting)
+    Args:
+        held: what there is.
+        patterns: all for one resource.
+    """
+
+    def __init__(self, held: NamespaceKeys, patterns: Sequence[Partition]) -> None:
+        starts = {pattern[:PREFIX_SLOTS] for pattern in patterns}
+        self._params = held.namespace.oaque_params
+        self._fitting = [
+            key
+            for key in held.content_keys
+            if any(matches(key.pattern[:PREFIX_SLOTS], start) for start in starts)
+        ]
+        self._genuine: dict[ContentKey, bool] = {}
+
+    @property
+    def are_any(self) -> bool:
+        """Whether any key is for the resource, whatever its time."""
+        return bool(self._fitting)
+
+    def of(self, pattern: Partition) -> ContentKey | None:
+        """Return the most credible key for a pattern."""
+        matching = (key for key in self._fitting if matches(key.pattern, pattern))
+        return next(filter(self._is_genuine, islice(matching, ATTEMPTS_MAX)), None)
+
+    def missing(self, patterns: Sequence[Partition]) -> list[Partition]:
+        """Return the patterns for which there is no key."""
+        return [pattern for pattern in patterns if self.of(pattern) is None]
+
+    def _is_genuine(self, key: ContentKey) -> bool:
+        known = self._genuine.get(key)
+        if known is None:
+            known = self._genuine[key] = key.is_genuine(self._params)
+        return known
 
 
 def _overlaps(validity: Validity, periods: Sequence[Validity]) -> list[Validity]:
@@ -244,16 +280,19 @@ def _overlaps(validity: Validity, periods: Sequence[Validity]) -> list[Validity]
         )
         for period in periods
     ]
-    return sorted(
+    whole = sorted(
         (one for one in common if one.not_before <= one.not_after),
         key=lambda one: one.not_before - one.not_after,
     )
+    return whole[:PERIODS_TRIED_MAX]
 
 
 def _granted(periods: Sequence[Validity]) -> str:
     if not periods:
         return "no grant of them to the attester is known"
-    spans = (f"{_day(one.not_before)} to {_day(one.not_after)}" for one in periods)
+    spans = (
+        f"{_day(one.not_before)} to {_day(one.not_after)}" for one in periods[:PERIODS_SAID_MAX]
+    )
     return f"the attester was granted them from {', '.join(spans)}"
 
 

@@ -244,19 +244,6 @@ async def test_name_in_use_for_another_filter_is_refused(tier: Tier) -> None:
                 pass
 
 
-async def test_encryption_with_jedi_is_refused_with_a_sentence(tier: Tier) -> None:
-    params = mqpb.PublishParams(
-        perspective=tier.perspective("service"),
-        namespace=tier.ground.namespace.to_bytes(),
-        uri="a",
-        encryptWithJEDI=True,
-    )
-    async with grpc.aio.insecure_channel(str(tier.site.local)) as channel:
-        response = await LocalClient(channel).publish(params, timeout=15)
-    assert response.error.code == Code.INVALID_PARAMETER
-    assert "JEDI" in response.error.message
-
-
 async def test_protected_secret_needs_its_passphrase_with_every_call(tier: Tier) -> None:
     secret = tier.ground.world["service"].to_bytes(b"right")
     async with grpc.aio.insecure_channel(str(tier.site.local)) as channel:

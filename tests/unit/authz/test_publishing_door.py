@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -22,6 +22,7 @@ from wavemq.errors import (
     KeyringDecryptError,
     MessageDecryptError,
     NoProofFoundError,
+    ObjectError,
     ProofInvalidError,
     StorageError,
     WaveMQError,
@@ -386,3 +387,14 @@ async def test_own_proof_needs_storage_unless_the_operator_says_otherwise(site: 
     site.world.store.is_away = True
     with pytest.raises(StorageError):
         await site.publish("alice", "t", custom_proof=proof)
+
+
+async def test_content_that_is_not_encrypted_as_it_says_is_the_object_s_fault(site: Site) -> None:
+    """The reader asked for nothing wrong: his door drops the message, and his stream goes on."""
+    await site.world.grant("namespace", "alice", "publish", "a/*")
+    formed = await site.publish("alice", "a/b", encryption_partition=(b"a",))
+    payload = (PayloadObject("text", b"no ciphertext"),)
+    with pytest.raises(ObjectError):
+        await site.publishing.open_payload(
+            await site.who("bob"), replace(formed.value, payload=payload)
+        )

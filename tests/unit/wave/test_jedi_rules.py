@@ -266,6 +266,28 @@ def test_decrypt_grant_outside_of_the_delegate_s_own_period_says_so() -> None:
         grant(e2ee_policy("a/*"), keys=unknown, attester=ALICE, subject=BOB, end=400)
 
 
+def test_keys_that_are_not_what_they_say_are_not_handed_on() -> None:
+    """Somebody sent them; the errors would show at the next reader, who could not tell why."""
+    genuine = held_of(grant(jedi_policy("a/*")))
+    lying = tuple(replace(key, secret=_as_if_for(key.pattern)) for key in genuine.content_keys)
+    with pytest.raises(InvalidJEDIGrantError, match="missing"):
+        grant(
+            jedi_policy("a/*"),
+            keys=replace(genuine, content_keys=lying),
+            attester=ALICE,
+            subject=BOB,
+        )
+    both = replace(genuine, content_keys=(*lying, *genuine.content_keys))
+    handed_on = grant(jedi_policy("a/*"), keys=both, attester=ALICE, subject=BOB)
+    params = NAMESPACE.entity.oaque_params
+    assert all(key.is_genuine(params) for key in handed_on.bundles[1].keys)
+
+
+def _as_if_for(pattern: tuple[bytes, ...]) -> bytes:
+    """Return a key of the right length from another system."""
+    return ALICE.oaque_master.derive(ALICE.entity.oaque_params, pattern).to_bytes()
+
+
 def test_bundle_that_the_original_corrupts_gives_no_key_of_a_wrong_pattern() -> None:
     """It drops entries after computing the differences (wave.md 4.6)."""
     keys = grant(e2ee_policy("a/*"), end=30).bundles[1].keys
