@@ -1,14 +1,17 @@
 """Whoever hands over an entity secret with each call.
 
-Owns the way from secret and passphrase to a perspective, and the memory of opened secrets. Refuses to know what the caller wants. Fault model: anybody may hand over anything, any number of
-times; a secret counts as opened only for the very bytes and passphrase that opened it, and its
-entity's validity is looked at every time. Secrets stay in memory and in no log or error.
+Owns the way from secret and passphrase to a perspective, and the memory of opened secrets. Refuses
+to know what the caller wants. Fault model: anybody may hand over anything, any number of times; a
+secret counts as opened only for the very bytes and passphrase that opened it, its entity's validity
+is looked at every time, and keyrings that take long to open hold up each other and nothing else.
+Secrets stay in memory and in no log or error.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from wavemq.authz.bounded import BoundedCache, CacheStatistics
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 SECRETS_REMEMBERED_MAX: Final = 1024
 """Opened secrets in memory, found again by the bytes and the passphrase."""
+OPENED_AT_ONCE_MAX: Final = 2
+"""Keyrings being opened: each may ask for seconds of work, which the disk must not wait for."""
 REVOCATION_PATIENCE_SECONDS: Final = 0.15
 """How long a caller waits to hear whether its entity was revoked."""
 
@@ -39,6 +44,8 @@ class Callers:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._secrets: BoundedCache[bytes, EntitySecret] = BoundedCache(SECRETS_REMEMBERED_MAX)
+        # Its threads end with it.
+        self._openers = ThreadPoolExecutor(OPENED_AT_ONCE_MAX, thread_name_prefix="wavemq-secrets")
 
     def statistics(self) -> CacheStatistics:
         """Return how the memory of opened secrets fares."""
@@ -66,7 +73,9 @@ class Callers:
         opened = self._secrets.get(name)
         if opened is None:
             # A protected keyring takes 0.1 s and more to open.
-            opened = await asyncio.to_thread(EntitySecret.from_bytes, secret, passphrase)
+            opened = await asyncio.get_running_loop().run_in_executor(
+                self._openers, EntitySecret.from_bytes, secret, passphrase
+            )
         await self._check_usable(opened.entity, now)
         perspective = await self._engine.perspective(opened, location)
         self._secrets.put(name, opened)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,11 @@ from wavemq.agent.grpc_server import MESSAGE_BYTES_MAX
 from wavemq.agent.http_gateway import BODY_BYTES_MAX
 from wavemq.agent.remote import connect_agent
 from wavemq.agent.service import AgentService
+from wavemq.authz import callers
 from wavemq.clock import FixedClock
 from wavemq.errors import AgentUnreachableError
+from wavemq.wave import der
+from wavemq.wave.keyring import EntitySecret
 from wavemq.wire import wave_pb2 as pb
 
 
@@ -118,6 +122,52 @@ async def test_slow_calls_do_not_keep_others_from_their_answers(doors: Doors) ->
         assert {answer.error.code for answer in await asyncio.gather(*others)} == {304}
         assert {answer.json()["error"]["code"] for answer in await asyncio.gather(*slow)} == {304}
     await hesitant.aclose()
+
+
+async def test_keyrings_that_take_long_hold_up_nothing_else(
+    doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await make_person(doors.service)
+    opening, go = threading.Semaphore(0), threading.Event()
+
+    def open_slowly(secret: bytes, passphrase: bytes) -> EntitySecret:
+        opening.release()
+        go.wait(60.0)
+        return EntitySecret.from_bytes(secret, passphrase)
+
+    class SlowSecret:
+        from_bytes = staticmethod(open_slowly)
+
+    monkeypatch.setattr(callers, "EntitySecret", SlowSecret)
+    request = pb.SignParams(perspective=alice.perspective, content=b"content")
+    try:
+        slow = [asyncio.ensure_future(doors.grpc.call(calls.SIGN, request)) for _ in range(20)]
+        await until("keyrings are being opened", lambda: opening.acquire(blocking=False))
+        await ask(doors.grpc, calls.CREATE_ENTITY, pb.CreateEntityParams(SecretPassphrase="x"))
+        await ask(doors.grpc, calls.RESOLVE_HASH, pb.ResolveHashParams(hash=alice.hash))
+        assert not any(one.done() for one in slow)
+    finally:
+        go.set()
+    assert not any(answer.HasField("error") for answer in await asyncio.gather(*slow))
+
+
+async def test_messages_without_recipients_and_short_ciphertexts_are_refused(doors: Doors) -> None:
+    """wave.md 16.2, defect 16."""
+    alice = await make_person(doors.service)
+    nobody = await doors.grpc.call(
+        calls.ENCRYPT_MESSAGE, pb.EncryptMessageParams(content=b"content")
+    )
+    assert nobody.error.code == 304
+    for length in (0, 1, 31, 32, 47):
+        key = der.external((16, 1), der.sequence(der.octets(bytes(length))))
+        message = der.external(
+            (2, 5), der.sequence(der.octets(bytes(40)), der.sequence(key), der.sequence())
+        )
+        answer = await doors.grpc.call(
+            calls.DECRYPT_MESSAGE,
+            pb.DecryptMessageParams(perspective=alice.perspective, ciphertext=message),
+        )
+        assert answer.error.message == "(913: could not decrypt message)"
 
 
 async def test_call_that_never_ends_is_ended(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
