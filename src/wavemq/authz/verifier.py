@@ -50,6 +50,8 @@ REFERENCES_MAX: Final = 1024
 """Attestations in one proof."""
 ENTITIES_MAX: Final = 2 * REFERENCES_MAX
 """Entities in one proof: two for each attestation."""
+REVOCATIONS_MAX: Final = REFERENCES_MAX + ENTITIES_MAX
+"""Revocation options on which one proof depends: one for each object. Each costs a lookup."""
 PATHS_MAX: Final = 256
 """Paths in one proof."""
 PATH_LENGTH_MAX: Final = 256
@@ -274,12 +276,17 @@ class _Entities:
         return min(entity.validity.not_after for entity in concerned)
 
     def revocations(self, grants: Sequence[_Grant]) -> frozenset[RevocationOption]:
-        """Return the options of all attestations and of everybody who takes part."""
+        """Return the options of all attestations and of everybody who takes part.
+
+        Raises:
+            ProofInvalidError: there are too many to look up.
+        """
         options: set[RevocationOption] = set()
         for entity in self.parties(grants).values():
             options.update(entity.revocations)
         for grant in grants:
             options.update(grant.attestation.revocations)
+        _limit(len(options), REVOCATIONS_MAX, "revocation options")
         return frozenset(options)
 
 

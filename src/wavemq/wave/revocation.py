@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from wavemq.crypto.hashing import keccak256
-from wavemq.errors import UnsupportedHashSchemeError, UnsupportedLocationSchemeError
+from wavemq.errors import (
+    MalformedObjectError,
+    UnsupportedHashSchemeError,
+    UnsupportedLocationSchemeError,
+)
 from wavemq.wave import der
 from wavemq.wave.hashes import Hash
 from wavemq.wave.location import Location
 
-_LABEL = b"revocation"
+_LABEL: Final = b"revocation"
+OPTIONS_MAX: Final = 64
+"""Ways to revoke one object; everybody makes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +70,16 @@ class RevocationOption:
 
 
 def read_options(reader: der.Reader) -> tuple[RevocationOption, ...]:
-    """Read a SEQUENCE OF RevocationOption."""
+    """Read a SEQUENCE OF RevocationOption.
+
+    Raises:
+        MalformedObjectError: there are more than `OPTIONS_MAX`: each costs a lookup in storage.
+    """
     inner = reader.sequence()
-    options = []
+    options: list[RevocationOption] = []
     while not inner.is_at_end:
+        if len(options) == OPTIONS_MAX:
+            raise MalformedObjectError(f"an object has more than {OPTIONS_MAX} revocation options")
         options.append(RevocationOption.read(inner))
     return tuple(options)
 
