@@ -78,7 +78,12 @@ class RemoteAgent:
         code = error.code()
         detail = (error.details() or "no details").strip()
         if code is grpc.StatusCode.UNAVAILABLE:
-            return AgentUnreachableError(f"no WAVE agent answers at {self._address}: {detail}")
+            cause = "connection refused" if "refused" in detail.lower() else detail
+            # The original's words, which scripts look for (wave.md 13.1).
+            return AgentUnreachableError(
+                'connection error: desc = "transport: error while dialing: '
+                f'dial tcp {self._address}: connect: {cause}"'
+            )
         return AgentUnreachableError(
             f"the WAVE agent at {self._address} failed: {code.name.lower()}: {detail}"
         )

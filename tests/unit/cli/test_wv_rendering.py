@@ -9,29 +9,34 @@ from dataclasses import replace
 import pytest
 
 from tests.support.vectors import b64, vectors
+from wavemq.agent.answers import attestation_to_wire, entity_to_wire
 from wavemq.authz.inspection import FoundAttestation, FoundEntity
-from wavemq.authz.verdicts import VALID, ProofVerdict, Validity, ValidityState
+from wavemq.authz.verdicts import VALID, Validity, ValidityState
 from wavemq.cli.wv.rendering import (
     attestation_json,
     entity_json,
     entity_lines,
     inspected_attestation_lines,
     partition_text,
+    proof_lines,
     resolved_attestation_lines,
-    verdict_lines,
 )
-from wavemq.clock import Instant
 from wavemq.wave.attestation import Attestation, PlainBody
 from wavemq.wave.entity import Entity
 from wavemq.wave.hashes import Hash
 from wavemq.wave.location import Location
-from wavemq.wave.policy import RTreePolicy, Statement, TrustLevelPolicy
+from wavemq.wave.policy import TrustLevelPolicy
+from wavemq.wire import wave_pb2 as pb
 
 HERE = Location("http://here/v1")
 
 
 def name_of(location: Location) -> str | None:
     return "here" if location == HERE else None
+
+
+def shown(found: FoundAttestation) -> pb.Attestation:
+    return attestation_to_wire(found, name_of)
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +65,7 @@ def entity() -> Entity:
 
 def test_entity_far_in_the_future_is_shown(entity: Entity) -> None:
     expired = Validity(ValidityState.EXPIRED, "Entity expired")
-    assert entity_lines(FoundEntity(entity, None, expired)) == [
+    assert entity_lines(entity_to_wire(FoundEntity(entity, None, expired))) == [
         "= Entity",
         f"      Hash: {vectors('objects')['entities']['far_la']['hash']}",
         "   Created: 2026-11-01 00:00:00 +0000 UTC",
@@ -74,16 +79,17 @@ def test_entity_far_in_the_future_is_shown(entity: Entity) -> None:
     ]
 
 
-def test_location_without_a_name_is_unknown(entity: Entity) -> None:
-    elsewhere = FoundEntity(entity, Location("http://elsewhere/v1"), VALID)
-    assert entity_lines(elsewhere, name_of)[1] == "  Location: unknown"
-    assert entity_lines(replace(elsewhere, location=None), name_of)[1] == "  Location: unknown"
-    assert entity_lines(replace(elsewhere, location=HERE), name_of)[1] == "  Location: here"
-    assert entity_json(replace(elsewhere, location=None), name_of)["location"] is None
+def test_resolved_entity_shows_its_place_and_name(entity: Entity) -> None:
+    found = entity_to_wire(FoundEntity(entity, HERE, VALID))
+    lines = entity_lines(found, location="here", known_as="acme.example")
+    assert lines[1] == "  Location: here"
+    assert lines[3] == "  Known as: acme.example"
+    assert entity_lines(found, location="unknown")[3] == "  Known as: < unknown >"
+    assert entity_json(found)["location"] is None
 
 
 def test_readable_attestation_of_a_file_shows_its_times(plain: FoundAttestation) -> None:
-    lines = inspected_attestation_lines(plain, 'a "b".pem')
+    lines = inspected_attestation_lines(shown(plain), 'a "b".pem')
     assert lines[0] == r'= Attestation "a \"b\".pem"'
     assert lines[1] == f"  Hash : {plain.attestation.hash.to_text()}"
     assert [line.split(":")[0] for line in lines[2:]] == [
@@ -110,16 +116,17 @@ def test_readable_attestation_of_a_file_shows_its_times(plain: FoundAttestation)
     ],
 )
 def test_each_reason_has_its_flag(plain: FoundAttestation, state: ValidityState, flag: str) -> None:
-    lines = resolved_attestation_lines(replace(plain, validity=Validity(state, "why")), name_of)
+    reason = Validity(state, "why")
+    lines = resolved_attestation_lines(shown(replace(plain, validity=reason)), "here")
     flags = dict(line.removeprefix("   - ").split(": ") for line in lines if line.endswith("e"))
     assert [name for name, value in flags.items() if value == "true"] == ["Readable", flag]
 
 
 def test_attestation_without_a_partition_says_so(plain: FoundAttestation) -> None:
-    lines = resolved_attestation_lines(plain, name_of)
+    lines = resolved_attestation_lines(shown(plain), "here")
     assert "   Partition: < unknown >" in lines
     assert lines[1] == "    Location: here"
-    assert attestation_json(plain, name_of)["validity"] == {
+    assert attestation_json(shown(plain))["validity"] == {
         "valid": True,
         "state": "valid",
         "message": "",
@@ -130,7 +137,7 @@ def test_attestation_without_a_partition_says_so(plain: FoundAttestation) -> Non
 def test_trust_level_is_shown(plain: FoundAttestation) -> None:
     assert plain.body is not None
     trusting = replace(plain, body=replace(plain.body, policy=TrustLevelPolicy(3)))
-    assert resolved_attestation_lines(trusting, name_of)[-2:] == [
+    assert resolved_attestation_lines(shown(trusting), "here")[-2:] == [
         "  Policy: Trust level",
         "   - Trust: 3",
     ]
@@ -141,25 +148,32 @@ def test_partition_shows_texts_up_to_the_first_gap_and_both_times() -> None:
     texts = (b"\x00attestation", b"a", b"", b"hidden", *[b""] * 8)
     assert partition_text(texts + times) == r'["\x00attestation"/"a"/] (0 1 2 3)(4 5 6 7)'
     assert partition_text(tuple([b""] * 12) + times) == "[] (0 1 2 3)(4 5 6 7)"
-    assert partition_text(None) == "< unknown >"
+    assert partition_text(()) == "< unknown >"
 
 
-def test_texts_of_strangers_cannot_move_the_cursor(entity: Entity) -> None:
-    namespace = Hash.of(b"namespace")
-    statement = Statement(namespace, ("read\x1b[2J", "write"), "a\nURI: *")
-    verdict = ProofVerdict(
-        begins=Instant(0),
-        policy=RTreePolicy(namespace, HERE, 0, (statement,)),
-        subject=entity.hash,
-        subject_location=HERE,
-        subject_entity=entity,
-        expiry=entity.validity.not_after,
-        attestations=(namespace, namespace),
-        paths=((0, 1), (1,)),
-        revocations=frozenset(),
+def test_names_stand_where_they_are_known(plain: FoundAttestation) -> None:
+    answer = shown(plain)
+    lines = resolved_attestation_lines(answer, "here", lambda one: f"n{one[2]}")
+    assert f"  Subj. Name: n{answer.subjectHash[2]}" in lines
+    assert f"   Att. Name: n{answer.body.attesterHash[2]}" in lines
+    assert f"   - NS Name: n{answer.body.policy.rTreePolicy.namespace[2]}" in lines
+
+
+def test_texts_of_strangers_cannot_move_the_cursor() -> None:
+    namespace = Hash.of(b"namespace").to_bytes()
+    statement = pb.RTreePolicyStatement(
+        permissionSet=namespace, permissions=("read\x1b[2J", "write"), resource="a\nURI: *"
     )
-    lines = verdict_lines(verdict, name_of)
+    element = pb.Attestation(hash=namespace)
+    proof = pb.Proof(
+        elements=(element, element),
+        paths=(pb.ProofPath(elements=(0, 1)), pb.ProofPath(elements=(1,))),
+        policy=pb.Policy(rTreePolicy=pb.RTreePolicy(namespace=namespace, statements=(statement,))),
+        subject=b"no hash",
+    )
+    lines = proof_lines(proof)
     assert lines[3:6] == ["Paths:", " [00] 00 01", " [01] 01"]
+    assert "Subject: < unknown >" in lines
     assert lines[-2:] == [
         r'      Permissions: "read\x1b[2J", write',
         r'      URI: "a\nURI: *"',
