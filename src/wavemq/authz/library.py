@@ -9,6 +9,7 @@ second is an answer, and neither is remembered.
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -35,6 +36,8 @@ _log = structlog.get_logger(__name__)
 
 ENTITIES_REMEMBERED_MAX: Final = 4096
 """Parsed entities in memory, about 4 KiB each."""
+PLACES_MAX: Final = 16
+"""Locations of one object that are tried; references of strangers may name any number."""
 FETCHES_AT_ONCE_MAX: Final = 16
 """Objects asked of storage at one time, over all callers."""
 
@@ -99,14 +102,14 @@ class Library:
 
         Args:
             object_hash: which one.
-            locations: where it should be; None entries are ignored. Without any, all configured
-                locations are tried.
+            locations: where it should be; None entries are ignored, and no more than `PLACES_MAX`
+                are tried. Without any, all configured locations are.
 
         Raises:
             StorageError: no location has it, but at least one did not answer.
         """
-        places = tuple(dict.fromkeys(place for place in locations if place is not None))
-        places = places or self._locations
+        named = dict.fromkeys(place for place in locations if place is not None)
+        places = tuple(islice(named, PLACES_MAX)) or self._locations
         return await self._flights.run(
             (object_hash, places), lambda: self._find(object_hash, places)
         )
