@@ -91,7 +91,7 @@ BAD = {
     "unknown key": ('listen = "x"\n' + WAVED, "unknown key 'listen'"),
     "no storage": ('database = "x"', "no storage location is named 'default'"),
     "storage no table": ('storage = "x"', "storage is not a table"),
-    "number": (WAVED.replace('"1"', "1"'), "version is not a text"),
+    "number": (WAVED.replace('"1"', "1"), "version is not a text"),
     "no interval": (
         "revocationCheckInterval = 0\n" + WAVED,
         "revocationCheckInterval is not a whole number from 1 to 86400",
