@@ -130,27 +130,17 @@ async def test_grant_without_a_sound_policy_is_refused(asked: Asked) -> None:
     ):
         request = asked.grant()
         request.policy.CopyFrom(policy)
-        assert await asked.code(calls.CREATE_ATTESTATION, request) in (
-            Code.INVALID_PARAMETER,
-            Code.MISSING_PARAMETER,
-        )
+        assert await asked.code(calls.CREATE_ATTESTATION, request) == Code.INVALID_PARAMETER
     request = asked.grant()
     request.ClearField("policy")
-    assert await asked.code(calls.CREATE_ATTESTATION, request) in (
-        Code.INVALID_PARAMETER,
-        Code.MISSING_PARAMETER,
-    )
+    assert await asked.code(calls.CREATE_ATTESTATION, request) == Code.INVALID_PARAMETER
 
 
 @pytest.mark.parametrize("subject", [b"", b"x", bytes(34), b"\x1b\x20" + bytes(31), b"=" * 48])
 async def test_grant_to_what_is_no_hash_is_refused(asked: Asked, subject: bytes) -> None:
     request = asked.grant()
     request.subjectHash = subject
-    assert await asked.code(calls.CREATE_ATTESTATION, request) in (
-        Code.INVALID_PARAMETER,
-        Code.MISSING_PARAMETER,
-        Code.INVALID_MULTIHASH,
-    )
+    assert await asked.code(calls.CREATE_ATTESTATION, request) == Code.INVALID_PARAMETER
 
 
 @pytest.mark.parametrize("count", [12, 64, 65, 5000])
@@ -158,20 +148,14 @@ async def test_visibility_of_too_many_components_is_refused(asked: Asked, count:
     request = asked.grant()
     request.bodyScheme = "wr1"
     request.policy.rTreePolicy.visibilityURI.extend([b"a"] * count)
-    assert await asked.code(calls.CREATE_ATTESTATION, request) in (
-        Code.INVALID_PARAMETER,
-        Code.MALFORMED_PARTITION,
-    )
+    assert await asked.code(calls.CREATE_ATTESTATION, request) == Code.INVALID_PARAMETER
 
 
 async def test_name_by_an_attester_that_is_no_hash_is_refused(asked: Asked) -> None:
     request = pb.ResolveNameParams(
         perspective=asked.perspective("alice"), name="bob", topLevelAttester=b"no hash"
     )
-    assert await asked.code(calls.RESOLVE_NAME, request) in (
-        Code.INVALID_PARAMETER,
-        Code.LOOKUP_FAILURE,
-    )
+    assert await asked.code(calls.RESOLVE_NAME, request) == Code.INVALID_PARAMETER
 
 
 async def test_message_to_what_is_no_hash_is_refused(asked: Asked) -> None:
