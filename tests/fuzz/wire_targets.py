@@ -9,9 +9,10 @@ from typing import Final, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from tests.fuzz import decoder_seeds as seeds
-from tests.fuzz.fuzz_target import Target, expect
+from tests.fuzz.fuzz_target import BrokenPropertyError, Target, expect
 from tests.fuzz.protobuf_mutation import changing
 from tests.support.vectors import b64, vectors
+from wavemq.messages.payload import decode_payload, encode_payload
 from wavemq.wave.hashes import Hash
 from wavemq.wire import calls, convert
 from wavemq.wire import mqpb_pb2 as mqpb
@@ -152,11 +153,45 @@ def _namespace(given: bytes) -> None:
         expect(fact=namespace.to_bytes() + server.surplus == given, otherwise="other bytes")
 
 
+def _payload(given: bytes) -> None:
+    """Read a decrypted payload; whatever is accepted is what protobuf's own decoder reads."""
+    found = decode_payload(given)
+    try:
+        known = mqpb.Payload.FromString(given)
+    except DecodeError as error:
+        raise BrokenPropertyError(f"protobuf refuses it: {error}") from error
+    expect(
+        fact=[(one.schema, one.content) for one in found]
+        == [(one.schema, one.content) for one in known.objects],
+        otherwise="protobuf reads another payload",
+    )
+    expect(fact=decode_payload(encode_payload(found)) == found, otherwise="another payload")
+
+
+def _payloads() -> list[bytes]:
+    one = mqpb.PayloadObject(schema="text", content=b"content")
+    return [
+        mqpb.Payload(objects=[one, mqpb.PayloadObject(), one]).SerializeToString(),
+        b"",
+        b"\x08\x01\x0a\x00",
+        b"\x0b\x0c",
+        b"\x0a\x03\x0a\x01\xff",
+    ]
+
+
 def _values() -> list[bytes]:
     return [_NAMESPACE.to_bytes(), b"\x16\x20" + bytes(32), b"a"]
 
 
 TARGETS = (
+    Target("payload", _payload, _payloads, 1500),
+    Target(
+        "payload_by_fields",
+        _payload,
+        _payloads,
+        500,
+        change=changing(mqpb.Payload, lambda: [b"content"]),
+    ),
     Target(
         "routed_message",
         _message,
