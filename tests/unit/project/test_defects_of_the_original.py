@@ -191,6 +191,7 @@ DEFECTS = (
             f"{OBJECTS}::test_periods_are_clipped_and_checked_again",
             f"{INSPECTION}::test_keys_that_are_not_held_are_not_promised",
             f"{JEDI}::test_grant_without_keys_of_the_namespace_is_refused",
+            f"{JEDI}::test_decrypt_grant_of_a_delegate_is_lowered_to_his_own_at_both_ends",
             f"{JEDI}::test_delegate_hands_on_within_what_he_holds_and_nothing_else",
             f"{JEDI}::test_bundle_that_the_original_corrupts_gives_no_key_of_a_wrong_pattern",
         ),
