@@ -21,10 +21,12 @@ async def test_message_is_refused_by_its_size_after_decompression() -> None:
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Door", handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    options = [("grpc.max_send_message_length", -1)]
+    options: list[tuple[str, int]] = [("grpc.max_send_message_length", -1)]
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
-            ask = channel.unary_unary("/test.Door/Count")
+            ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+                "/test.Door/Count"
+            )
             assert await ask(bytes(1000), compression=grpc.Compression.Gzip) == b"1000"
             flood = bytes(2 * FRAME_BYTES_MAX)  # some 40 kB on the wire
             with pytest.raises(grpc.aio.AioRpcError) as refused:
