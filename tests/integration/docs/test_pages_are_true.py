@@ -48,14 +48,6 @@ def run(line: str, directory: Path) -> str:
     return done.stdout
 
 
-def test_readme_walk_ends_with_a_verified_proof(tmp_path: Path) -> None:
-    lines = wv_lines(README)
-    assert len(lines) == 5
-    outputs = [run(line, tmp_path) for line in lines]
-    assert outputs[-1].startswith("Referenced attestations:\n [00] Hash: Gy")
-    assert "Permissions: publish, subscribe\n      URI: building/*" in outputs[-1]
-
-
 def test_routing_proof_is_made_as_the_page_says(tmp_path: Path) -> None:
     run("wv mkentity --nopassphrase -o namespace.pem", tmp_path)
     lines = wv_lines(RUN_A_ROUTER)

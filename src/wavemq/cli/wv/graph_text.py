@@ -10,7 +10,7 @@ from collections import defaultdict
 from typing import Final
 
 from wavemq.cli.wv.known_graph import Grant, KnownGraph
-from wavemq.cli.wv.rendering import hash_text, time_text
+from wavemq.cli.wv.rendering import hash_text
 from wavemq.cli.wv.text import printable
 
 LINES_MAX: Final = 20_000
@@ -105,8 +105,7 @@ class _Drawing:
 
     def _line(self, grant: Grant) -> str:
         rights = printable(self.graph.rights(grant))
-        hops = f", {grant.indirections} more hops" if grant.indirections else ""
-        text = f"{self.entity(grant.subject)}: {rights}, until {time_text(grant.until_ms)}{hops}"
+        text = f"{self.entity(grant.subject)}: {rights}, {grant.ending}"
         if grant.subject in self._shown and self._outgoing[grant.subject]:
             text += " (shown above)"
         if not grant.is_valid:

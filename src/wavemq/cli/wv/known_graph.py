@@ -13,7 +13,7 @@ from typing import Final
 
 from wavemq.agent import calls
 from wavemq.cli.wv.identities import BUILT_IN
-from wavemq.cli.wv.rendering import hash_text, state_of
+from wavemq.cli.wv.rendering import hash_text, state_of, time_text
 from wavemq.cli.wv.session import Session
 from wavemq.cli.wv.views import names_of
 from wavemq.wire import wave_pb2 as pb
@@ -57,6 +57,15 @@ class Grant:
     indirections: int
     until_ms: int
     state: str
+
+    @property
+    def ending(self) -> str:
+        """Until when it holds, and how often it may be passed on."""
+        text = f"until {time_text(self.until_ms)}"
+        if not self.indirections:
+            return text
+        hops = "1 more hop" if self.indirections == 1 else f"{self.indirections} more hops"
+        return f"{text}, {hops}"
 
     @property
     def is_valid(self) -> bool:

@@ -188,14 +188,12 @@ def _chains(graph: KnownGraph, proof: pb.Proof) -> list[list[Grant]]:
 
 
 def _chain_lines(graph: KnownGraph, chain: Sequence[Grant], namespace: bytes) -> list[str]:
-    lines = [f"  {printable(graph.label(namespace))}"]
-    for grant in chain:
-        hops = f", {grant.indirections} more hops" if grant.indirections else ""
-        lines.append(
-            f"  → {printable(graph.label(grant.subject))}: {printable(graph.rights(grant))}, "
-            f"until {time_text(grant.until_ms)}{hops}"
-        )
-    return lines
+    links = (
+        f"  → {printable(graph.label(grant.subject))}: {printable(graph.rights(grant))}, "
+        f"{grant.ending}"
+        for grant in chain
+    )
+    return [f"  {printable(graph.label(namespace))}", *links]
 
 
 def _missing_lines(graph: KnownGraph, wish: Wish, found: Explanation) -> list[str]:

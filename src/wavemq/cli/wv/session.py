@@ -100,7 +100,7 @@ class Session:
             if state.HasField("error"):
                 raise error_from_wire(state.error.code, state.error.message)
             line = f"Synchronized {state.completedSyncs}/{state.totalSyncRequests} entities"
-            if line != last:
+            if line != last and state.totalSyncRequests:
                 last = line
                 self.output.line(line)
         self.output.line("Perspective graph sync complete")
