@@ -17,7 +17,9 @@ async def test_message_is_refused_by_its_size_after_decompression() -> None:
         return str(len(request)).encode()
 
     server = grpc.aio.server(options=SERVER_OPTIONS)
-    handlers = {"Count": grpc.unary_unary_rpc_method_handler(count)}
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+        "Count": grpc.unary_unary_rpc_method_handler(count)
+    }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Door", handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
