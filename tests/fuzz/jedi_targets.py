@@ -78,10 +78,13 @@ def _message(given: bytes) -> None:
     owner = seeds.secret_of("ns")
     params = owner.entity.oaque_params
     encrypted, sealed = given[: jedi.ENCRYPTED_KEY_BYTES], given[jedi.ENCRYPTED_KEY_BYTES :]
-    opened = jedi.unlock_with_master(params, owner.oaque_master, _wanted(), encrypted)
-    again = jedi.unlock(params, _held_key(), _wanted(), encrypted)
-    expect(fact=opened == again, otherwise="owner and reader get other keys")
-    jedi.open_with(opened, sealed)
+    # Of a ciphertext that nobody made as he should, each holder may get other noise.
+    each(
+        lambda: jedi.open_with(
+            jedi.unlock_with_master(params, owner.oaque_master, _wanted(), encrypted), sealed
+        ),
+        lambda: jedi.open_with(jedi.unlock(params, _held_key(), _wanted(), encrypted), sealed),
+    )
 
 
 def _messages() -> list[bytes]:
