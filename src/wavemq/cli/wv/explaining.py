@@ -174,8 +174,17 @@ def _obstacles(
         reason = _reason(grant, wish, forward)
         if reason:
             found.append(Obstacle(grant, reason))
-    found.sort(key=lambda one: (one.grant.subject not in backward, one.grant.attestation))
+    found.sort(key=lambda one: (one.grant.subject not in backward, _order(one.grant)))
     return found[:OBSTACLES_MAX]
+
+
+def _order(grant: Grant) -> tuple[list[tuple[str, tuple[str, ...]]], int, bytes]:
+    """Return what gives grants an order that people can follow: what, until when."""
+    return (
+        [(one.resource, one.permissions) for one in grant.statements],
+        grant.until_ms,
+        grant.attestation,
+    )
 
 
 def _reason(grant: Grant, wish: Wish, forward: dict[bytes, tuple[Grant, ...]]) -> str:
