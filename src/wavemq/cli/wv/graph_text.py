@@ -88,16 +88,9 @@ class _Drawing:
                 waiting[:0] = [(one, below, last) for one, last in self._children(grant.subject)]
 
     def legend(self) -> None:
-        unnamed = [one for one in self.graph.entities() if one in self._mentioned()]
-        if unnamed:
-            self.lines.append("")
-        self.lines += [f"{self.entity(one)} = {hash_text(one)}" for one in unnamed]
-
-    def _mentioned(self) -> set[bytes]:
-        mentioned = {self.graph.own}
-        for grant in self.graph.grants:
-            mentioned |= {grant.attester, grant.subject}
-        return mentioned
+        """Say which whole hash each label stands for."""
+        entities = self.graph.entities()
+        self.lines += ["", *(f"{self.entity(one)} = {hash_text(one)}" for one in entities)]
 
     def _children(self, entity: bytes) -> list[tuple[Grant, bool]]:
         grants = self._outgoing[entity]
