@@ -70,7 +70,8 @@ def test_nothing_known_needs_a_grant_from_the_namespace() -> None:
     found = ask()
     assert not found.is_granted
     assert (found.granter, found.receiver) == (NAMESPACE, one("carol"))
-    assert found.reach == found.rest == found.obstacles == ()
+    assert found.reach == found.rest == ()
+    assert found.obstacles == ()
 
 
 def test_missing_grant_is_next_to_the_one_who_has_it_and_may_pass_it_on() -> None:
