@@ -19,6 +19,8 @@ from wavemq.wave.location import Location
 
 DEFAULT_NAME: Final = "default"
 """The location that must exist and is meant where none is named."""
+_PROOF_KEYS: Final = ("v1key", "v1auditors")
+"""What asks for servers' answers to be proved; see wave.md 8.5."""
 _HTTP_KEYS: Final = frozenset({"provider", "url", "version", "v1key", "v1auditors"})
 _LOCAL_KEYS: Final = frozenset({"provider", "url", "version", "path"})
 
@@ -65,7 +67,7 @@ def parse_storages(tables: Mapping[str, object]) -> tuple[Storage, ...]:
 
     Args:
         tables: the content of `[storage]`: name to table of strings. Keys of a table are matched
-            without regard to case. `version` and `v1auditors` are accepted and have no effect.
+            without regard to case. `version` is accepted and has no effect.
 
     Raises:
         ConfigError: a table breaks a rule of wave.md 8.1, or none is named `default`.
@@ -139,12 +141,14 @@ def _parse_http(name: str, keys: Mapping[str, str]) -> HttpStorage:
             f'storage location {name!r}: {url!r} is not a URL such as "https://host/v1", '
             "without query and fragment"
         )
-    if keys.get("v1key", ""):
-        # Going on without the check that was asked for would be a silent loss of security.
-        raise ConfigError(
-            f"storage location {name!r} sets v1key, but proofs of storage servers are not checked "
-            "by this version: remove v1key to trust the server's answers without proofs"
-        )
+    for key in _PROOF_KEYS:
+        if keys.get(key, ""):
+            # Going on without the check that was asked for would be a silent loss of security.
+            raise ConfigError(
+                f"storage location {name!r} sets {key}, but proofs of storage servers are not "
+                f"checked by this version: remove {key} to trust the server's answers without "
+                "proofs"
+            )
     return HttpStorage(name, Location(url))
 
 

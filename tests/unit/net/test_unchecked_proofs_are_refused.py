@@ -10,10 +10,10 @@ from wavemq.net.objects_config import parse_storages
 TABLE = {"provider": "http_v1", "url": "http://127.0.0.1:1/v1"}
 
 
-@pytest.mark.parametrize("spelling", ["v1key", "V1Key"])
+@pytest.mark.parametrize("spelling", ["v1key", "V1Key", "v1auditors"])
 def test_location_whose_proofs_are_not_checked_is_refused(spelling: str) -> None:
     # A key that is no key is refused by whoever checks proofs and by whoever does not.
-    with pytest.raises(ConfigError, match=r"default.*v1key"):
+    with pytest.raises(ConfigError, match=r"default.*(v1key|v1auditors)"):
         parse_storages({"default": {**TABLE, spelling: "no key"}})
 
 
