@@ -84,7 +84,7 @@ async def huge_object(target: str, writer: asyncio.StreamWriter) -> None:
         await writer.drain()
 
 
-async def slow_drip(_: str, writer: asyncio.StreamWriter) -> None:
+async def slow_drip(_target: str, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
     for _ in range(100_000):
         writer.write(b"{")
