@@ -46,7 +46,7 @@ async def draw(
     """
     perspective = perspective_of(perspective_file, "perspective", passphrase)
     if is_synchronized:
-        await _learn(session, perspective)
+        await session.synchronize_quietly(perspective)
     graph = await collect(session, perspective)
     if session.output.is_json or form == "json":
         for fields in graph_json(graph):
@@ -83,7 +83,7 @@ async def show_why(
     typed = parse_statements(arguments)
     perspective = perspective_of(perspective_file, "subject", passphrase)
     if is_synchronized:
-        await _learn(session, perspective)
+        await session.synchronize_quietly(perspective)
     namespace, statements = await identify_statements(session, typed, perspective)
     graph = await collect(session, perspective)
     whom = (await identify(session, subject, perspective)).to_bytes() if subject else graph.own
@@ -148,16 +148,6 @@ async def _show_one(
         }
     )
     return False
-
-
-async def _learn(session: Session, perspective: pb.Perspective) -> None:
-    """Synchronize without a word: what is shown next is the result."""
-    request = pb.ResyncPerspectiveGraphParams(perspective=perspective)
-    await session.ask(calls.RESYNC, request)
-    async for state in session.agent.wait_for_sync(pb.SyncParams(perspective=perspective)):
-        for name, status in state.storageStatus.items():
-            if "error" in status.info:
-                session.output.warn(f"going on with what is known: {name}: {status.info['error']}")
 
 
 async def _proof(session: Session, perspective: pb.Perspective, wish: Wish) -> pb.Proof | None:

@@ -93,7 +93,7 @@ async def _declaration(session: Session, argument: str, perspective: pb.Perspect
     """
     if is_hash_text(argument):
         return _hash(argument)
-    await session.synchronize_or_warn(perspective)
+    await session.synchronize_quietly(perspective)
     found = await resolve_name(session, argument, perspective)
     return found.derivation[-1].hash
 

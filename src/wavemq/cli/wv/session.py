@@ -104,15 +104,22 @@ class Session:
                 last = line
                 self.output.line(line)
         self.output.line("Perspective graph sync complete")
-        return tuple(
-            status.info["error"]
-            for _, status in sorted(state.storageStatus.items())
-            if "error" in status.info
-        )
+        return _failures(state)
 
     async def synchronize_or_warn(self, perspective: pb.Perspective) -> None:
         """Synchronize before doing something else; failures of storage are only told."""
         for failure in await self.synchronize(perspective):
+            self.output.warn(f"going on with what is known: {failure}")
+
+    async def synchronize_quietly(self, perspective: pb.Perspective) -> None:
+        """Learn what storage holds, without a word but for failures of storage."""
+        request = pb.ResyncPerspectiveGraphParams(perspective=perspective)
+        await self.ask(calls.RESYNC, request)
+        state = pb.SyncResponse()
+        async for state in self.agent.wait_for_sync(pb.SyncParams(perspective=perspective)):
+            if state.HasField("error"):
+                raise error_from_wire(state.error.code, state.error.message)
+        for failure in _failures(state):
             self.output.warn(f"going on with what is known: {failure}")
 
     async def locate(self, entity: bytes, perspective: pb.Perspective | None) -> pb.Location:
@@ -217,6 +224,15 @@ def _ask(path: str) -> bytes:
             "give --passphrase"
         )
     return ask_passphrase(QUESTION)
+
+
+def _failures(state: pb.SyncResponse) -> tuple[str, ...]:
+    """Return what the storages said that did not answer well."""
+    return tuple(
+        status.info["error"]
+        for _, status in sorted(state.storageStatus.items())
+        if "error" in status.info
+    )
 
 
 def storage_failures(failures: tuple[str, ...]) -> StorageError:
