@@ -59,7 +59,7 @@ def _certificate(given: bytes) -> None:
 
 def _server_request(given: bytes) -> None:
     """Read a request to our storage server in every way that it reads one."""
-    fields = object_server._json_fields(bytearray(given))
+    fields = object_server._json_fields(given)
     object_server._base64_field(fields, "der")
     object_server._keccak(object_server._base64_field(fields, "entryHash"))
 

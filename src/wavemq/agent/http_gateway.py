@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-import uvicorn
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from starlette.applications import Starlette
@@ -27,18 +26,16 @@ from wavemq.agent.calls import UNARY, Call
 from wavemq.agent.description import describe
 from wavemq.limits import MIB
 from wavemq.net.addresses import Address, bound_address, listen
+from wavemq.net.http_doors import Bodies, HttpServer
 
 if TYPE_CHECKING:
     from wavemq.agent.service import AgentService
 
 BODY_BYTES_MAX: Final = 8 * MIB
 """One request: a message of 4 MiB in base64, and its JSON."""
-BODY_SECONDS_MAX: Final = 30.0
-"""From the first to the last byte of a request body."""
 BODIES_BYTES_MAX: Final = 64 * MIB
 """All requests that are being read or answered; beyond it new ones get 503."""
 CONNECTIONS_MAX: Final = 256
-STOP_SECONDS_MAX: Final = 2
 DEPTH_MAX: Final = 32
 """Nesting of a request's JSON; no request needs more than six."""
 INVALID_ARGUMENT: Final = 3
@@ -59,7 +56,7 @@ class HttpGateway:
 
     def __init__(self, service: AgentService) -> None:
         self._service = service
-        self._bodies_bytes = 0
+        self._bodies = Bodies(body_bytes_max=BODY_BYTES_MAX, bytes_max=BODIES_BYTES_MAX)
         routes = [
             Route(call.path, self._endpoint(call), methods=["POST", "OPTIONS"]) for call in UNARY
         ]
@@ -75,7 +72,7 @@ class HttpGateway:
         async def answer(request: Request) -> Response:
             if request.method == "OPTIONS":
                 return _preflight(request)
-            async with self._body(request) as body:
+            async with self._bodies.read(request) as body:
                 try:
                     params = _parse(call.request, body)
                 except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
@@ -84,25 +81,6 @@ class HttpGateway:
             return _with_origin(request, JSONResponse(to_json(response)))
 
         return answer
-
-    @asynccontextmanager
-    async def _body(self, request: Request) -> AsyncIterator[bytes]:
-        """Read a request's body; its bytes count against the bound of all until it is answered."""
-        body = bytearray()
-        try:
-            async with asyncio.timeout(BODY_SECONDS_MAX):
-                async for chunk in request.stream():
-                    if len(body) + len(chunk) > BODY_BYTES_MAX:
-                        raise HTTPException(413, f"a request has at most {BODY_BYTES_MAX} bytes")
-                    if self._bodies_bytes + len(chunk) > BODIES_BYTES_MAX:
-                        raise HTTPException(503, "too many requests at once; try again")
-                    self._bodies_bytes += len(chunk)
-                    body += chunk
-            yield bytes(body)
-        except TimeoutError as error:
-            raise HTTPException(408, f"the request took over {BODY_SECONDS_MAX:g} s") from error
-        finally:
-            self._bodies_bytes -= len(body)
 
 
 def to_json(message: Message) -> dict[str, Any]:
@@ -177,15 +155,6 @@ async def _answer_nobody(request: Request, error: Exception) -> Response:
     return PlainTextResponse("", 400)
 
 
-class _Listener(uvicorn.Server):
-    """uvicorn, told when to stop by us: its own handlers would end the process by the signal."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the process."""
-        yield
-
-
 @asynccontextmanager
 async def serve_http(service: AgentService, address: Address) -> AsyncIterator[Address]:
     """Serve the gateway until the end of the context.
@@ -201,21 +170,11 @@ async def serve_http(service: AgentService, address: Address) -> AsyncIterator[A
         ConfigError: the address cannot be listened at.
     """
     listening: socket.socket = listen(address)
-    server = _Listener(
-        uvicorn.Config(
-            HttpGateway(service).application,
-            access_log=False,
-            lifespan="off",
-            log_config=None,
-            limit_concurrency=CONNECTIONS_MAX,
-            timeout_graceful_shutdown=STOP_SECONDS_MAX,
-            server_header=False,
-        )
-    )
+    server = HttpServer(HttpGateway(service).application, connections_max=CONNECTIONS_MAX)
     with contextlib.closing(listening):
         async with asyncio.TaskGroup() as group:
             group.create_task(server.serve(sockets=[listening]))
             try:
                 yield bound_address(listening)
             finally:
-                server.should_exit = True
+                server.stop()

@@ -16,13 +16,12 @@ import contextlib
 import json
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import structlog
-import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -37,20 +36,17 @@ from wavemq.errors import (
     StorageFaultError,
 )
 from wavemq.limits import KIB, MIB, OBJECT_BYTES_MAX
+from wavemq.net.http_doors import Bodies, HttpServer
 from wavemq.net.objects_shelf import Shelf, token_position
 from wavemq.wave.hashes import Hash
 
 DEFAULT_PREFIX: Final = "/v1"
-BODY_SECONDS_MAX: Final = 30.0
-"""From the first to the last byte of a request body."""
 BODY_BYTES_MAX: Final = OBJECT_BYTES_MAX * 4 // 3 + 64 * KIB
 """One request: an object in base64 and its JSON."""
 BODIES_BYTES_MAX: Final = 128 * MIB
 """All requests together; beyond it new ones get 503."""
 CONNECTIONS_MAX: Final = 512
 BACKLOG: Final = 128
-STOP_SECONDS_MAX: Final = 2
-"""Answers under way at the end get this long."""
 KECCAK_OID: Final = "1.3.6.1.4.1.51157.9.2"
 _PROOF_FIELDS: Final = {
     "v1smr": None,
@@ -75,7 +71,7 @@ class ObjectServer:
 
     def __init__(self, shelf: Shelf, *, prefix: str = DEFAULT_PREFIX) -> None:
         self._shelf = shelf
-        self._bodies_bytes = 0
+        self._bodies = Bodies(body_bytes_max=BODY_BYTES_MAX, bytes_max=BODIES_BYTES_MAX)
         routes = [
             Route("/obj", self._put, methods=["POST"]),
             Route("/obj/{hash}", self._get, methods=["GET"]),
@@ -135,24 +131,11 @@ class ObjectServer:
     @contextlib.asynccontextmanager
     async def _fields(self, request: Request) -> AsyncIterator[dict[str, object]]:
         """Read a JSON request; its bytes count against the bound of all until it is answered."""
-        body = bytearray()
-        try:
-            async with asyncio.timeout(BODY_SECONDS_MAX):
-                async for chunk in request.stream():
-                    if len(body) + len(chunk) > BODY_BYTES_MAX:
-                        raise HTTPException(413, f"a request has at most {BODY_BYTES_MAX} bytes")
-                    if self._bodies_bytes + len(chunk) > BODIES_BYTES_MAX:
-                        raise HTTPException(503, "too many requests at once; try again")
-                    self._bodies_bytes += len(chunk)
-                    body += chunk
+        async with self._bodies.read(request) as body:
             yield _json_fields(body)
-        except TimeoutError as error:
-            raise HTTPException(408, f"the request took over {BODY_SECONDS_MAX:g} s") from error
-        finally:
-            self._bodies_bytes -= len(body)
 
 
-def _json_fields(body: bytearray) -> dict[str, object]:
+def _json_fields(body: bytes) -> dict[str, object]:
     """Return the fields of a JSON object by lower-case name, as Go's decoder matches them."""
     try:
         value = json.loads(body)
@@ -210,15 +193,6 @@ async def _answer_nobody(request: Request, error: Exception) -> Response:
     return PlainTextResponse("", 400)
 
 
-class _Listener(uvicorn.Server):
-    """uvicorn, told when to stop by us: its own handlers would end the process by the signal."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to `serve_objects`."""
-        yield
-
-
 async def serve_objects(
     directory: Path,
     listen: tuple[str, int],
@@ -242,20 +216,11 @@ async def serve_objects(
     try:
         with _bound_socket(listen) as listening:
             host, port = listening.getsockname()[:2]
-            server = _Listener(
-                uvicorn.Config(
-                    ObjectServer(shelf, prefix=prefix).application,
-                    access_log=False,
-                    lifespan="off",
-                    log_config=None,
-                    limit_concurrency=CONNECTIONS_MAX,
-                    timeout_graceful_shutdown=STOP_SECONDS_MAX,
-                    server_header=False,
-                )
-            )
+            application = ObjectServer(shelf, prefix=prefix).application
+            server = HttpServer(application, connections_max=CONNECTIONS_MAX)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, _stop, server)
+                loop.add_signal_handler(number, server.stop)
             try:
                 # The socket listens already: a connection made from now on is answered.
                 listening.listen(BACKLOG)
@@ -266,10 +231,6 @@ async def serve_objects(
                     loop.remove_signal_handler(number)
     finally:
         await shelf.aclose()
-
-
-def _stop(server: uvicorn.Server) -> None:
-    server.should_exit = True
 
 
 def _bound_socket(listen: tuple[str, int]) -> socket.socket:

@@ -26,6 +26,7 @@ from wavemq.agent.service import AgentService
 from wavemq.authz import callers
 from wavemq.clock import FixedClock
 from wavemq.errors import AgentUnreachableError
+from wavemq.net import http_doors
 from wavemq.wave import der
 from wavemq.wave.keyring import EntitySecret
 from wavemq.wire import wave_pb2 as pb
@@ -285,8 +286,13 @@ async def test_huge_body_is_refused(doors: Doors) -> None:
     assert (await doors.http.client.post("/v1/ListLocations")).status_code == 200
 
 
-async def test_bodies_together_are_bounded(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def _little_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_gateway, "BODIES_BYTES_MAX", 1000)
+
+
+@pytest.mark.usefixtures("_little_room")
+async def test_bodies_together_are_bounded(doors: Doors) -> None:
     client = doors.http.client
     for _ in range(3):  # what was refused does not count any more
         answer = await client.post("/v1/Inspect", content=b" " * 2000)
@@ -295,7 +301,7 @@ async def test_bodies_together_are_bounded(doors: Doors, monkeypatch: pytest.Mon
 
 
 async def test_slow_body_is_given_up(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_gateway, "BODY_SECONDS_MAX", 0.05)
+    monkeypatch.setattr(http_doors, "BODY_SECONDS_MAX", 0.05)
     url = doors.http.client.base_url
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(b"POST /v1/Sign HTTP/1.1\r\nHost: agent\r\nContent-Length: 10\r\n\r\n{")
