@@ -407,6 +407,8 @@ def main() -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # a killed router is no news here
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end_by_signal)
+    # A shell that starts us in the background has Ctrl-C ignored; whoever sends it means it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     report = Report(Console(highlight=False))
     started = time.monotonic()
     stage: Stage | None = None

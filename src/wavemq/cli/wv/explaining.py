@@ -178,10 +178,10 @@ def _obstacles(
     return found[:OBSTACLES_MAX]
 
 
-def _order(grant: Grant) -> tuple[list[tuple[str, tuple[str, ...]]], int, bytes]:
+def _order(grant: Grant) -> tuple[list[tuple[str, bytes, tuple[str, ...]]], int, bytes]:
     """Return what gives grants an order that people can follow: what, until when."""
     return (
-        [(one.resource, one.permissions) for one in grant.statements],
+        [(one.resource, one.permission_set, one.permissions) for one in grant.statements],
         grant.until_ms,
         grant.attestation,
     )
