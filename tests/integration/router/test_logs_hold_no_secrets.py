@@ -105,7 +105,7 @@ async def use(client: LocalClient, who: mqpb.Perspective, namespace: Hash) -> li
                 uri="a/b",
                 content=[mqpb.PayloadObject(schema="text", content=CONTENT)],
                 encryptionPartition=partition,
-                persist=True,
+                persist=not is_jedi,  # nobody here has keys to read that back
                 encryptWithJEDI=is_jedi,
             )
         )
