@@ -104,10 +104,13 @@ class Synchronizing:
         )
         numbers = self._numbers(perspective)
         wanted = numbers.rounds_wanted  # others may ask for more meanwhile; those are not ours
-        yield self._state(numbers)
-        while numbers.task is not None and numbers.is_running and numbers.rounds_ended < wanted:
-            await asyncio.wait((numbers.task,), timeout=STATUS_SECONDS)
+        while True:
+            # Asked before the numbers are taken: the last ones told are those of the end.
+            is_over = not numbers.is_running or numbers.rounds_ended >= wanted
             yield self._state(numbers)
+            if is_over or numbers.task is None:
+                return
+            await asyncio.wait((numbers.task,), timeout=STATUS_SECONDS)
 
     def _settle(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

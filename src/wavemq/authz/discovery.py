@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from wavemq import limits
 from wavemq.authz.graph import ActiveGrant, Entry
 from wavemq.authz.known_names import KnownName
 from wavemq.authz.name_opening import LockedDeclaration, OpenedDeclaration
 from wavemq.authz.opening import Attempt, Discarded, Locked, Opened, check_grant, try_to_open
+from wavemq.authz.queue_reading import Outcome, Reading, read_round
 from wavemq.authz.state import EntryState, QueueEntry, QueuePosition
 from wavemq.errors import (
     CorruptRecordError,
@@ -28,7 +28,6 @@ from wavemq.errors import (
     LookupFailureError,
     ObjectError,
     UnavailableError,
-    UnsupportedLocationSchemeError,
 )
 from wavemq.wave.attestation_open import check_outer_signature, open_with_prover_key
 from wavemq.wave.name import check_name_signature
@@ -55,8 +54,6 @@ _log = structlog.get_logger(__name__)
 
 QUEUES_AT_ONCE_MAX: Final = 8
 """Queues that are read at one time."""
-ENTRIES_PER_ROUND_MAX: Final = 256
-"""Entries taken from one queue before what they name is looked at."""
 ATTEMPTS_AT_ONCE_MAX: Final = 16
 """Objects that are fetched and opened as one piece of work."""
 FAILURES_REPORTED_MAX: Final = 32
@@ -96,6 +93,7 @@ class SyncReport:
 
 @dataclass(slots=True)
 class _Tally:
+    started_s: float = 0.0
     requested: int = 0
     completed: int = 0
     failures: dict[str, None] = field(default_factory=dict)
@@ -132,7 +130,7 @@ class Discovery:
         positions = await asyncio.to_thread(self.state.queue_positions, self.graph.own)
         rows = await asyncio.to_thread(self.state.entries, self.graph.own)
         self.graph.restore(positions, [_unsealed(row, self.sealer) for row in rows])
-        await self._open_everything(_Tally(), is_offline=True)
+        await self._open_everything(_Tally(asyncio.get_running_loop().time()), is_offline=True)
 
     async def synchronize(
         self, *, now: Instant, progress: Callable[[SyncProgress], None] | None = None
@@ -143,15 +141,26 @@ class Discovery:
             now: entities that have expired by then are not asked about.
             progress: called whenever the numbers change.
         """
-        tally = _Tally()
+        tally = _Tally(asyncio.get_running_loop().time())
+        readings: dict[tuple[Hash, Location], Reading] = {}
         self.graph.begin_synchronization()
         while True:
             queues = self.graph.take_unread(QUEUES_AT_ONCE_MAX)
             readable = [queue for queue in queues if self._is_readable(queue, now)]
-            tally.requested += len(readable)
+            tally.requested += sum((one.queue, one.location) not in readings for one in readable)
             self._tell(tally, progress)
-            has_more = await asyncio.gather(*(self._read(queue, tally) for queue in readable))
-            tally.completed += sum(not more for more in has_more)
+            outcomes = await asyncio.gather(
+                *(
+                    self._read(
+                        one, readings.setdefault((one.queue, one.location), Reading()), tally
+                    )
+                    for one in readable
+                )
+            )
+            for one, outcome in zip(readable, outcomes, strict=True):
+                tally.completed += outcome is Outcome.AT_END
+                if outcome is Outcome.HAS_MORE:
+                    self.graph.put_back(one.queue, one.location)
             await self._open_everything(tally, is_offline=False)
             await self._save()
             self._tell(tally, progress)
@@ -172,54 +181,19 @@ class Discovery:
 
     # --- queues -----------------------------------------------------------------------------
 
-    async def _read(self, position: QueuePosition, tally: _Tally) -> bool:
-        """Read a queue to its end, keeping what it names; return whether it was cut short."""
-        seen = {position.token}
-        while True:
-            found: list[Hash] = []
-            is_at_end = False
-            failure: str | None = None
-            while len(found) < ENTRIES_PER_ROUND_MAX:
-                if position.entries >= limits.QUEUE_ENTRIES_MAX:
-                    failure = f"the queue has more than {limits.QUEUE_ENTRIES_MAX} entries"
-                    break
-                try:
-                    step = await self.store.iterate(
-                        position.location, position.queue, position.token
-                    )
-                except UnsupportedLocationSchemeError:
-                    return False  # anybody may name a place that we do not know; nothing failed
-                except UnavailableError as error:
-                    failure = error.reason
-                    break
-                if step is None:
-                    is_at_end = True
-                    break
-                entry, token = step
-                found.append(entry)
-                position = QueuePosition(
-                    position.queue, position.location, token, position.entries + 1
-                )
-                if token in seen:
-                    failure = "the queue repeats a token"
-                    break
-                seen.add(token)
-            new = self.graph.advance(position, found)
-            if found:
-                await asyncio.to_thread(
-                    self.state.save_progress, self.graph.own, positions=[position], entries=new
-                )
-            if failure is not None:
-                tally.fail(f"{position.location.url}: {failure}")
-                _log.warning(
-                    "queue_read_failed",
-                    location=position.location.url,
-                    queue=position.queue.to_text(),
-                    reason=failure,
-                )
-                return True
-            if is_at_end:
-                return False
+    async def _read(self, position: QueuePosition, reading: Reading, tally: _Tally) -> Outcome:
+        """Read a queue for one round; see `read_round`."""
+        outcome, failure = await read_round(
+            position,
+            reading,
+            store=self.store,
+            graph=self.graph,
+            state=self.state,
+            synchronizing_s=asyncio.get_running_loop().time() - tally.started_s,
+        )
+        if failure is not None:
+            tally.fail(failure)
+        return outcome
 
     # --- objects ----------------------------------------------------------------------------
 

@@ -156,6 +156,10 @@ class PerspectiveGraph:
             del self._unsettled[key]  # if it stays unsettled it goes to the end: everybody's turn
             self._fresh[key] = None
 
+    def put_back(self, queue: Hash, location: Location) -> None:
+        """Have a queue that was not read to its end read again, after all others."""
+        self._unread[(queue, location)] = None
+
     def take_unread(self, count: int) -> list[QueuePosition]:
         """Return up to `count` queues that are to be read now; each is handed out once."""
         keys = [key for key, _ in zip(self._unread, range(count), strict=False)]

@@ -39,6 +39,8 @@ OPERATIONS_MAX: Final = 16
 ENVELOPE_BYTES_MAX: Final = 256 * KIB
 """An answer without its object: JSON syntax and the proofs of a proving server."""
 ANSWER_BYTES_MAX: Final = OBJECT_BYTES_MAX * 4 // 3 + ENVELOPE_BYTES_MAX
+STRUCTURES_MAX: Final = 10_000
+"""Brackets and commas of an answer: parsing many small values costs thirty times their bytes."""
 TOKEN_CHARACTERS_MAX: Final = 1024
 REASON_CHARACTERS_MAX: Final = 200
 """How much of a server's error text is repeated in ours."""
@@ -79,7 +81,11 @@ class HttpObjects:
         if not object_hash.is_keccak:
             raise UnsupportedHashSchemeError("storage servers find objects by Keccak hash only")
         status, body = await self._request(
-            "GET", f"/obj/{object_hash.to_text()}", "get an object", query={"trusted": "0"}
+            "GET",
+            f"/obj/{object_hash.to_text()}",
+            "get an object",
+            query={"trusted": "0"},
+            answer_bytes_max=ANSWER_BYTES_MAX,
         )
         if status == httpx.codes.NOT_FOUND:
             return None
@@ -161,6 +167,7 @@ class HttpObjects:
         *,
         query: Mapping[str, str] | None = None,
         content: Mapping[str, str] | None = None,
+        answer_bytes_max: int = ENVELOPE_BYTES_MAX,
     ) -> tuple[int, bytes]:
         """Return status and bounded body of one exchange, or raise `StorageError`."""
         body = None if content is None else json.dumps(content, separators=(",", ":")).encode()
@@ -172,7 +179,7 @@ class HttpObjects:
                         method, self._url + path, params=query, content=body
                     ) as response,
                 ):
-                    return response.status_code, await self._read(response)
+                    return response.status_code, await self._read(response, answer_bytes_max)
             except (TimeoutError, httpx.TimeoutException) as error:
                 raise StorageError(
                     f"{self._name} did not {purpose} within {self._seconds_max:g} s"
@@ -182,20 +189,22 @@ class HttpObjects:
                     f"{self._name} could not be reached to {purpose}: {_sentence(error)}"
                 ) from error
 
-    async def _read(self, response: httpx.Response) -> bytes:
+    async def _read(self, response: httpx.Response, bytes_max: int) -> bytes:
         encoding = response.headers.get("content-encoding", "identity").lower()
         if encoding != "identity":
             # We ask for none; decompressing would let a small answer become a huge one.
             self._fail(f"sent an answer with the encoding {_printable(encoding)!r}")
         body = bytearray()
         async for chunk in response.aiter_raw():
-            if len(body) + len(chunk) > ANSWER_BYTES_MAX:
-                self._fail(f"sent an answer of more than {ANSWER_BYTES_MAX} bytes")
+            if len(body) + len(chunk) > bytes_max:
+                self._fail(f"sent an answer of more than {bytes_max} bytes")
             body += chunk
         return bytes(body)
 
     def _fields(self, body: bytes) -> dict[str, object]:
         """Return the fields of a JSON object by lower-case name, as Go's decoder matches them."""
+        if sum(body.count(mark) for mark in (b"[", b"{", b",")) > STRUCTURES_MAX:
+            self._fail("sent an answer that is not JSON of this protocol")
         try:
             value = json.loads(body)
         except (ValueError, RecursionError):

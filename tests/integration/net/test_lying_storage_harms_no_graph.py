@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.storage_server import http_table, storage_server
-from wavemq import limits
+from wavemq.authz import queue_reading
 from wavemq.authz.engine import Engine, EngineConfig
 from wavemq.clock import Instant, instant_from_seconds
 from wavemq.limits import MIB
@@ -51,6 +51,19 @@ def token_of(target: str) -> int:
 async def endless_queue(target: str, writer: asyncio.StreamWriter) -> None:
     if "/queue/" in target:
         await say(writer, "200 OK", entry(token_of(target), str(token_of(target) + 1)))
+    else:
+        await say(writer, "404 Not Found", {})
+
+
+async def slow_queue(target: str, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(4.0)
+    await endless_queue(target, writer)
+
+
+async def long_tokens(target: str, writer: asyncio.StreamWriter) -> None:
+    if "/queue/" in target:
+        following = str(token_of(target) + 1).rjust(1000, "0")
+        await say(writer, "200 OK", entry(token_of(target), following))
     else:
         await say(writer, "404 Not Found", {})
 
@@ -100,18 +113,25 @@ async def redirect(_: str, writer: asyncio.StreamWriter) -> None:
     await say(writer, "302 Found", b"", "Location: http://127.0.0.1:1/v1/elsewhere")
 
 
+async def many_small_values(_: str, writer: asyncio.StreamWriter) -> None:
+    await say(writer, "200 OK", b'{"hash":[' + b"[]," * 6 * MIB + b"[]]}")
+
+
 async def no_json(_: str, writer: asyncio.StreamWriter) -> None:
     await say(writer, "200 OK", b"<html>welcome</html>")
 
 
 LIES: dict[str, Lie] = {
     "endless queue": endless_queue,
+    "endless and slow queue": slow_queue,
+    "endless queue of long tokens": long_tokens,
     "cycle of tokens": cycle_of_tokens,
     "wrong bytes": wrong_bytes,
     "object of a gigabyte": huge_object,
     "slow drip": slow_drip,
     "errors": server_error,
     "redirect elsewhere": redirect,
+    "many small values": many_small_values,
     "no JSON": no_json,
 }
 
@@ -141,7 +161,7 @@ async def liar(lie: Lie) -> AsyncIterator[str]:
 async def test_grants_are_found_beside_a_lying_server_that_is_named(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "QUEUE_ENTRIES_MAX", 300)
+    monkeypatch.setattr(queue_reading, "QUEUE_SECONDS_MAX", 3.0)  # ten, outside of tests
     with storage_server(tmp_path / "objects") as honest:
         async with liar(LIES[kind]) as url:
             tables = {"default": http_table(honest), "evil": {"provider": "http_v1", "url": url}}
