@@ -14,7 +14,7 @@ from typing import Generic, NewType, Protocol, TypeVar
 
 from wavemq.errors import WaveMQError
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
-from wavemq.routing.records import Place, QueueId
+from wavemq.routing.records import DownlinkPosition, Place, QueueId
 from wavemq.wave.hashes import Hash
 from wavemq.wire.calls import PublishCall, QueryCall, SubscribeCall
 from wavemq.wire.handshake import RouterClaim
@@ -70,6 +70,65 @@ class Deliveries(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A message for a reader that acknowledges.
+
+    Attributes:
+        index: by which it is acknowledged; see `Consumption.journal`.
+        attempt: 1 if it was not delivered before, as far as the router remembers.
+        message: what is delivered.
+    """
+
+    index: int
+    attempt: int
+    message: Message
+
+
+class Consumption(Protocol):
+    """Messages for one reader that says of each when it is done with it.
+
+    Attributes:
+        journal: names the numbering of indexes: under one name an index never stands for another
+            message, and later messages of the queue have higher ones.
+    """
+
+    journal: str
+
+    async def take(self) -> Sequence[Delivered]:
+        """Return the next messages, never none, as far as the credit allows.
+
+        Raises:
+            UnsubscribedError: the queue has ended; nothing more will come.
+            WaveMQError: the subscription has failed.
+        """
+        ...
+
+    def acknowledge(self, indexes: Sequence[int]) -> None:
+        """Take note that messages are done with; what is not in flight is ignored."""
+        ...
+
+    def give_back(self, indexes: Sequence[int], delay_s: float) -> None:
+        """Have messages delivered again after a while; what is not in flight is ignored."""
+        ...
+
+    def set_credit(self, credit: int) -> None:
+        """Let so many messages, at least 1, be in flight from now on."""
+        ...
+
+    async def aclose(self) -> None:
+        """Stop reading; what was not acknowledged goes back to the queue, which stays."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DownlinkMessage:
+    """A message that a designated router sent, and where it stood in its queue, if it tells."""
+
+    message: Message
+    position: DownlinkPosition | None
+
+
 class LocalPort(Protocol):
     """What the door for programs needs from the router."""
 
@@ -83,6 +142,10 @@ class LocalPort(Protocol):
         Raises:
             WaveMQError: it is refused; nothing was opened.
         """
+        ...
+
+    async def consume(self, call: SubscribeCall, credit: int) -> Consumption:
+        """Open or resume a subscription for a reader that acknowledges; errors as `subscribe`."""
         ...
 
     def query(self, call: QueryCall) -> AsyncIterator[Sequence[Message]]:
@@ -103,6 +166,10 @@ class PeerPort(Protocol):
 
     async def subscribe(self, request: SubscriptionRequest, link: LinkId) -> Deliveries:
         """Check and open a subscription of a site; errors as `LocalPort.subscribe`."""
+        ...
+
+    async def consume(self, request: SubscriptionRequest, link: LinkId, credit: int) -> Consumption:
+        """Check and open a subscription of a site that acknowledges; errors as `subscribe`."""
         ...
 
     async def unsubscribe(self, source: Hash, identifier: str, link: LinkId) -> None:
@@ -143,8 +210,12 @@ class UplinkPort(Protocol):
         """
         ...
 
-    def received(self, queue: QueueId, submissions: Sequence[Submission[Message]]) -> None:
-        """Take messages of a subscription; each is answered when more may come in its place."""
+    def received(self, queue: QueueId, submissions: Sequence[Submission[DownlinkMessage]]) -> None:
+        """Take messages of a subscription, in order.
+
+        Each is answered when it is durable here, or refused for good: it may then be acknowledged,
+        and another may come in its place.
+        """
         ...
 
     def subscription_ended(self, queue: QueueId, error: WaveMQError | None) -> None:

@@ -30,7 +30,7 @@ from wavemq.limits import FRAME_BYTES_MAX
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.net.lanes import Lanes
 from wavemq.net.proof_memory import ReceivedProofs
-from wavemq.net.transport import Submission, UplinkPort
+from wavemq.net.transport import DownlinkMessage, Submission, UplinkPort
 from wavemq.routing.effects import Delivery
 from wavemq.routing.records import QueueId
 from wavemq.wave.hashes import Hash
@@ -267,7 +267,9 @@ class UplinkSession:
             self._port.peer_failed(self._namespace, error)
             return
         await self._room.acquire()
-        submission = Submission(message, self._make_room, self._namespace.to_text())
+        submission = Submission(
+            DownlinkMessage(message, None), self._make_room, self._namespace.to_text()
+        )
         self._port.received(queue, (submission,))
 
     def _make_room(self, error: WaveMQError | None) -> None:

@@ -20,7 +20,7 @@ from wavemq.clock import NANOSECONDS_PER_MILLISECOND, NANOSECONDS_PER_SECOND, Cl
 from wavemq.errors import InternalError, WaveMQError
 from wavemq.messages.message import Message
 from wavemq.net.uplink import Uplink
-from wavemq.router.reader import QueueReader
+from wavemq.router.reader import QueueReader, ReaderPort
 from wavemq.router.recording import Recorder
 from wavemq.routing.effects import (
     AcceptSubscription,
@@ -37,9 +37,13 @@ from wavemq.routing.effects import (
     WriteJournal,
 )
 from wavemq.routing.events import (
+    ClockStepped,
     ConsumerAttached,
     ConsumerDetached,
     ConsumerId,
+    CreditChanged,
+    DeliveriesAcknowledged,
+    DeliveriesReturned,
     DeliveryConfirmed,
     Event,
     JournalFailed,
@@ -63,6 +67,9 @@ CLOSE_SECONDS_MAX: Final = 5.0
 QUIET_STEP_SECONDS: Final = 0.005
 TIMER_SECONDS_MAX: Final = 5.0
 """Longest sleep, so that a clock that was set does not put off what is due."""
+
+CLOCK_STEP_MIN_SECONDS: Final = 1.0
+"""A smaller difference between two looks at the wall clock and the monotonic one is no step."""
 
 Answer = Reply | AcceptSubscription | ReadRetained | ForwardQuery
 AnswerCallback = Callable[[Answer], None]
@@ -108,6 +115,7 @@ class Driver:
         self._unsettled: list[Callable[[], None]] = []
         self._settling: list[Callable[[], None]] = []
         self._failure: asyncio.Future[None] = self._loop.create_future()
+        self._clock_offset_ns = self._measure_offset()
         self._arm_timer()
 
     # --- what doors and uplinks use -----------------------------------------------------------
@@ -139,19 +147,20 @@ class Driver:
             raise answer.error
         return answer
 
-    def attach(self, queue: QueueId) -> QueueReader:
-        """Begin to read a queue."""
+    def attach(self, queue: QueueId, credit: int = CONSUMER_CREDIT) -> QueueReader:
+        """Begin to read a queue, with so many messages in flight."""
         self._next_consumer += 1
         consumer = ConsumerId(self._next_consumer)
-        reader = QueueReader(
-            confirm=partial(self._confirm, consumer), detach=partial(self._detach, consumer)
-        )
+        reader = QueueReader(_ReaderPort(self, consumer))
         self._readers[consumer] = reader
-        self.report(ConsumerAttached(consumer, queue, CONSUMER_CREDIT))
+        self.report(ConsumerAttached(consumer, queue, credit))
         return reader
 
     def when_settled(self, callback: Callable[[], None]) -> None:
-        """Call back once what was reported so far is on disk or needs no disk."""
+        """Call back once what was reported so far is on disk or needs no disk.
+
+        While the disk fails, that is when it works again.
+        """
         self._unsettled.append(callback)
 
     async def retained(self, order: ReadRetained) -> AsyncGenerator[Sequence[Message], None]:
@@ -166,6 +175,11 @@ class Driver:
             if batch is None:
                 return
             yield batch
+
+    @property
+    def router_id(self) -> str:
+        """The router's own id, which lives as long as its journal and names its numbering."""
+        return self._core.router_id
 
     def standing_subscriptions(self) -> list[StandingSubscription]:
         """Return every subscription that exists now."""
@@ -219,6 +233,9 @@ class Driver:
         if self._failure.done():
             return
         events, self._inbox = self._inbox, []
+        step_ns = self._clock_step()
+        if step_ns:
+            events.insert(0, ClockStepped(step_ns))
         try:
             for effect in self._core.handle(events, self._clock.now()):
                 self._perform(effect)
@@ -226,7 +243,7 @@ class Driver:
             _log.exception("core_failed", events=[type(event).__name__ for event in events])
             self._failure.set_exception(InternalError(f"the router's core failed: {error!r}"))
             return
-        if not self._is_writing:
+        if self._core.is_settled:
             self._settling += self._unsettled
             self._unsettled = []
             self._settle()
@@ -242,7 +259,8 @@ class Driver:
             case WriteJournal():
                 self._is_writing = True
                 # The write holds all that was reported so far: the core has one at a time.
-                self._settling, self._unsettled = self._unsettled, []
+                self._settling += self._unsettled
+                self._unsettled = []
                 self._run_in(self._writer, self._write, effect)
             case ReadRecords():
                 self._run_in(self._fetcher, self._read, effect)
@@ -267,11 +285,13 @@ class Driver:
 
     # --- readers ----------------------------------------------------------------------------
 
-    def _confirm(self, consumer: ConsumerId, place: Place) -> None:
+    def report_of(self, consumer: ConsumerId, event: Event) -> None:
+        """Report an event of a reader, unless it has left."""
         if consumer in self._readers:
-            self.report(DeliveryConfirmed(consumer, place))
+            self.report(event)
 
-    def _detach(self, consumer: ConsumerId) -> None:
+    def detach(self, consumer: ConsumerId) -> None:
+        """Let a reader leave."""
         if self._readers.pop(consumer, None) is not None:
             self.report(ConsumerDetached(consumer))
 
@@ -295,7 +315,8 @@ class Driver:
         event = done.result()
         if isinstance(event, JournalWritten | JournalFailed):
             self._is_writing = False
-            self._settle()
+            if isinstance(event, JournalWritten):
+                self._settle()
         self.report(event)
 
     def _write(self, effect: Effect) -> Event:
@@ -315,6 +336,21 @@ class Driver:
 
     # --- time -------------------------------------------------------------------------------
 
+    def _measure_offset(self) -> int:
+        """Return by how much the wall clock is ahead of the event loop's, which nobody sets."""
+        return self._clock.now() - round(self._loop.time() * NANOSECONDS_PER_SECOND)
+
+    def _clock_step(self) -> int:
+        """Return by how many nanoseconds the wall clock was set since the last look; mostly 0."""
+        offset_ns = self._measure_offset()
+        step_ns = offset_ns - self._clock_offset_ns
+        # The small differences of a clock that is being steered add up to no step.
+        self._clock_offset_ns = offset_ns
+        if abs(step_ns) < CLOCK_STEP_MIN_SECONDS * NANOSECONDS_PER_SECOND:
+            return 0
+        _log.warning("clock_stepped", seconds=round(step_ns / NANOSECONDS_PER_SECOND, 3))
+        return step_ns
+
     def _arm_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -327,11 +363,34 @@ class Driver:
 
     def _wake(self) -> None:
         self._timer = None
-        deadline = self._core.next_deadline()
-        if deadline is not None and deadline <= self._clock.now():
-            self.report(TimerFired())
-        else:
-            self._arm_timer()
+        # Also where nothing is due: a clock that was set is noticed at every turn.
+        self.report(TimerFired())
+
+
+class _ReaderPort(ReaderPort):
+    """What one reader tells the driver, as events."""
+
+    def __init__(self, driver: Driver, consumer: ConsumerId) -> None:
+        self._driver = driver
+        self._consumer = consumer
+
+    def confirmed(self, place: Place) -> None:
+        self._report(DeliveryConfirmed(self._consumer, place))
+
+    def acknowledged(self, places: Sequence[Place]) -> None:
+        self._report(DeliveriesAcknowledged(self._consumer, places))
+
+    def returned(self, places: Sequence[Place], delay_s: float) -> None:
+        self._report(DeliveriesReturned(self._consumer, places, delay_s))
+
+    def credit_changed(self, credit: int) -> None:
+        self._report(CreditChanged(self._consumer, credit))
+
+    def detached(self) -> None:
+        self._driver.detach(self._consumer)
+
+    def _report(self, event: Event) -> None:
+        self._driver.report_of(self._consumer, event)
 
 
 def _set_unless_done(future: asyncio.Future[T], value: T) -> None:

@@ -37,8 +37,15 @@ from wavemq.messages.message import Message
 from wavemq.messages.verified import Verified
 from wavemq.net.lanes import Lanes
 from wavemq.net.objects import LocationRouter
-from wavemq.net.transport import ConnectionStatus, Deliveries, LocalPort, Submission
+from wavemq.net.transport import (
+    ConnectionStatus,
+    Consumption,
+    Deliveries,
+    LocalPort,
+    Submission,
+)
 from wavemq.net.uplink import Uplink
+from wavemq.router.consumption import QueueConsumption
 from wavemq.router.doorway import Doorway
 from wavemq.router.driver import Answer
 from wavemq.router.guard import guarded
@@ -49,7 +56,7 @@ from wavemq.routing.events import (
     QueryRequested,
     SubscriptionRequested,
 )
-from wavemq.routing.records import Place
+from wavemq.routing.records import Place, QueueId
 from wavemq.wave.hashes import Hash
 from wavemq.wire.calls import CallerSecret, PublishCall, QueryCall, SubscribeCall
 
@@ -77,6 +84,7 @@ class LocalDoor(LocalPort):
         uplinks: Mapping[Hash, Uplink],
     ) -> None:
         self._driver = doorway.driver
+        self._router_id = doorway.driver.router_id
         self._admission = doorway.admission
         self._clock = doorway.clock
         self._group = doorway.group
@@ -145,7 +153,22 @@ class LocalDoor(LocalPort):
             self._counts.subscriptions_refused += 1
             raise
 
+    async def consume(self, call: SubscribeCall, credit: int) -> Consumption:
+        """Open or resume a subscription for a caller that acknowledges; errors as `subscribe`."""
+        try:
+            perspective, queue = await self._accept(call)
+        except WaveMQError:
+            self._counts.subscriptions_refused += 1
+            raise
+        reader = self._driver.attach(queue, credit)
+        return QueueConsumption(reader, self._router_id, partial(self._open, perspective))
+
     async def _subscribe(self, call: SubscribeCall) -> Deliveries:
+        perspective, queue = await self._accept(call)
+        return OpenedDeliveries(self._driver.attach(queue), partial(self._open, perspective))
+
+    async def _accept(self, call: SubscribeCall) -> tuple[Perspective, QueueId]:
+        """Return who subscribes, and the queue."""
         if call.namespace not in self._designated and call.namespace not in self._uplinks:
             raise SubscriptionFailedError(
                 "could not create subscription",
@@ -164,8 +187,7 @@ class LocalDoor(LocalPort):
         )
         accepted = await self._driver.ask(lambda request: SubscriptionRequested(request, formed))
         assert isinstance(accepted, AcceptSubscription)  # the core's other answer is an error
-        reader = self._driver.attach(accepted.queue)
-        return OpenedDeliveries(reader, partial(self._open, perspective))
+        return perspective, accepted.queue
 
     # --- query ------------------------------------------------------------------------------
 

@@ -16,7 +16,8 @@ from wavemq.errors import WaveMQError
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.messages.verified import Verified
 from wavemq.net.lanes import Lanes
-from wavemq.net.transport import Deliveries, LinkId, PeerPort, Submission
+from wavemq.net.transport import Consumption, Deliveries, LinkId, PeerPort, Submission
+from wavemq.router.consumption import QueueConsumption
 from wavemq.router.doorway import Doorway
 from wavemq.router.driver import Answer
 from wavemq.router.guard import guarded
@@ -28,7 +29,7 @@ from wavemq.routing.events import (
     PeerSubscriptionRequested,
     PeerUnsubscribeRequested,
 )
-from wavemq.routing.records import Place
+from wavemq.routing.records import Place, QueueId
 from wavemq.wave.hashes import Hash
 
 Checking = tuple[Submission[Message], asyncio.Task[Verified[Message] | WaveMQError]]
@@ -44,6 +45,7 @@ class PeerDoor(PeerPort):
 
     def __init__(self, doorway: Doorway) -> None:
         self._driver = doorway.driver
+        self._router_id = doorway.driver.router_id
         self._admission = doorway.admission
         self._clock = doorway.clock
         self._group = doorway.group
@@ -91,6 +93,14 @@ class PeerDoor(PeerPort):
 
     async def subscribe(self, request: SubscriptionRequest, link: LinkId) -> Deliveries:
         """Check a subscription and open or resume its queue; errors as the core gives them."""
+        return PlainDeliveries(self._driver.attach(await self._accept(request, link)))
+
+    async def consume(self, request: SubscriptionRequest, link: LinkId, credit: int) -> Consumption:
+        """The same for a site that acknowledges."""
+        reader = self._driver.attach(await self._accept(request, link), credit)
+        return QueueConsumption(reader, self._router_id)
+
+    async def _accept(self, request: SubscriptionRequest, link: LinkId) -> QueueId:
         try:
             checked = await self._admission.check_subscription(request, self._clock.now())
             accepted = await self._driver.ask(
@@ -100,7 +110,7 @@ class PeerDoor(PeerPort):
             self._counts.peer_subscriptions_refused += 1
             raise
         assert isinstance(accepted, AcceptSubscription)  # the core's other answer is an error
-        return PlainDeliveries(self._driver.attach(accepted.queue))
+        return accepted.queue
 
     async def unsubscribe(self, source: Hash, identifier: str, link: LinkId) -> None:
         """End a subscription; the core knows which link may ask for that."""

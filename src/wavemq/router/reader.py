@@ -8,24 +8,47 @@ goes back to the queue.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 from wavemq.errors import WaveMQError
 from wavemq.routing.effects import Delivery
 from wavemq.routing.records import Place
 
 
+class ReaderPort(Protocol):
+    """What a reader tells the driver; after `detached` nothing has an effect."""
+
+    def confirmed(self, place: Place) -> None:
+        """Take note that everything up to and with a place was written to the stream."""
+        ...
+
+    def acknowledged(self, places: Sequence[Place]) -> None:
+        """Take note that some messages are done with."""
+        ...
+
+    def returned(self, places: Sequence[Place], delay_s: float) -> None:
+        """Take note that some messages are to be delivered again."""
+        ...
+
+    def credit_changed(self, credit: int) -> None:
+        """Take note of how many messages may be in flight."""
+        ...
+
+    def detached(self) -> None:
+        """Take note that the reader leaves."""
+        ...
+
+
 class QueueReader:
     """Hands deliveries on in batches; made by the driver.
 
     Args:
-        confirm: told the last place that was written to the stream.
-        detach: told when the reader leaves.
+        port: told what becomes of them.
     """
 
-    def __init__(self, *, confirm: Callable[[Place], None], detach: Callable[[], None]) -> None:
-        self._confirm = confirm
-        self._detach = detach
+    def __init__(self, port: ReaderPort) -> None:
+        self._port = port
         self._delivered: list[Delivery] = []
         self._unconfirmed: Place | None = None
         self._error: WaveMQError | None = None
@@ -45,6 +68,18 @@ class QueueReader:
         """Take note that everything up to and with `place` was written to the stream."""
         self._unconfirmed = place
 
+    def acknowledge(self, places: Sequence[Place]) -> None:
+        """Take note that some messages are done with."""
+        self._port.acknowledged(places)
+
+    def give_back(self, places: Sequence[Place], delay_s: float) -> None:
+        """Have some messages delivered again after a while."""
+        self._port.returned(places, delay_s)
+
+    def set_credit(self, credit: int) -> None:
+        """Let so many messages be in flight from now on."""
+        self._port.credit_changed(credit)
+
     async def take(self) -> Sequence[Delivery]:
         """Confirm what was written, and return the next deliveries, never none.
 
@@ -63,9 +98,9 @@ class QueueReader:
     def close(self) -> None:
         """Leave; what was not written goes back to the queue."""
         self._confirm_written()
-        self._detach()
+        self._port.detached()
 
     def _confirm_written(self) -> None:
         if self._unconfirmed is not None:
-            self._confirm(self._unconfirmed)
+            self._port.confirmed(self._unconfirmed)
             self._unconfirmed = None

@@ -20,19 +20,26 @@ from wavemq.errors import CorruptRecordError, WaveMQError
 from wavemq.messages.message import Message, SubscriptionRequest
 from wavemq.messages.topic import ANY_LEVELS, ONE_LEVEL, SEPARATOR, Topic, TopicFilter
 from wavemq.messages.verified import Verified, restored_from_journal
+from wavemq.routing.entries import EntryFifo
 from wavemq.routing.records import (
     ConsumerQueueDefinition,
+    DownlinkPosition,
     JournalChanges,
-    Place,
     QueueDefinition,
     QueueId,
     RecordId,
-    Snapshot,
-    StoredEntry,
-    StoredQueue,
+    Scope,
     UplinkQueueDefinition,
 )
-from wavemq.storage.journal import EntryRow, Journal, JournalBatch, QueueRow, RecordRow
+from wavemq.routing.snapshot import Snapshot, StoredQueue
+from wavemq.storage.journal import (
+    EntryRow,
+    IdentityRow,
+    Journal,
+    JournalBatch,
+    QueueRow,
+    RecordRow,
+)
 from wavemq.storage.retained import RetainedRow, RetainedStore
 from wavemq.wave.hashes import Hash
 from wavemq.wire import mqpb_pb2 as mqpb
@@ -46,11 +53,14 @@ from wavemq.wire.convert import (
 )
 
 ROUTER_ID: Final = "router_id"
+JOURNAL_NAME_BYTES_MAX: Final = 48
 _FORMAT: Final = 1
 _RECORD: Final = struct.Struct(">Bq")
 """Format, granted until."""
 _QUEUE: Final = struct.Struct(">BBqH")
 """Format, kind, granted until, length of the source's location."""
+_POSITION: Final = struct.Struct(">Q")
+"""Index; the name of the journal follows."""
 _INSTANT_MAX: Final = Instant(2**63 - 1)
 """The latest that is kept, in 2262; proofs may say 9999."""
 _KIND_UPLINK: Final = 0
@@ -98,15 +108,19 @@ class Recorder:
             except CorruptRecordError:
                 corrupt_count += 1
                 continue
-            entries = [
-                StoredEntry(Place(row.place), RecordId(row.record), row.size_bytes)
-                for row in found.entries
-            ]
+            columns = found.entries
             queues.append(
-                StoredQueue(QueueId(found.queue), definition, found.dropped_count, entries)
+                StoredQueue(
+                    QueueId(found.queue),
+                    definition,
+                    found.dropped_count,
+                    _position_from_bytes(found.mark),
+                    EntryFifo(columns.records, columns.sizes_bytes, columns.lanes),
+                )
             )
         return Snapshot(
             queues,
+            {Scope(scope): identities for scope, identities in contents.identities.items()},
             next_queue=QueueId(contents.next_queue),
             next_record=RecordId(contents.next_record),
             corrupt_count=corrupt_count,
@@ -184,17 +198,23 @@ def _batch(changes: JournalChanges) -> JournalBatch:
             for queue, definition in changes.queues.items()
         ],
         dropped_counts={int(queue): count for queue, count in changes.dropped_counts.items()},
+        marks={
+            int(queue): _position_to_bytes(position)
+            for queue, position in changes.positions.items()
+        },
         records=[
             RecordRow(record, _message_to_bytes(message), message.value.proof)
             for record, message in changes.records.items()
         ],
         entries=[
-            EntryRow(queue, entry.place, entry.record, entry.size_bytes)
+            EntryRow(queue, entry.record, entry.size_bytes, entry.lane)
             for (queue, _), entry in changes.entries.items()
         ],
+        identities=[IdentityRow(scope, identity) for scope, identity in changes.identities],
         removed_entries=changes.removed_entries,
         removed_queues=changes.removed_queues,
         removed_records=changes.removed_records,
+        removed_scopes=changes.removed_scopes,
     )
 
 
@@ -219,6 +239,25 @@ def _message_or_none(row: RecordRow | RetainedRow | CorruptRecordError) -> Verif
     except (struct.error, DecodeError, WaveMQError):
         return None
     return restored_from_journal(message, Instant(granted_until))
+
+
+# --- positions ----------------------------------------------------------------------------------
+
+
+def _position_to_bytes(position: DownlinkPosition) -> bytes:
+    # A name of any length, and at most 64 bytes in all.
+    return _POSITION.pack(position.index) + position.journal.encode()[:JOURNAL_NAME_BYTES_MAX]
+
+
+def _position_from_bytes(mark: bytes) -> DownlinkPosition | None:
+    """Return a position; None if there is none, or what is there is damaged."""
+    if len(mark) < _POSITION.size:
+        return None
+    (index,) = _POSITION.unpack_from(mark)
+    try:
+        return DownlinkPosition(mark[_POSITION.size :].decode(), index)
+    except UnicodeDecodeError:
+        return None
 
 
 # --- queues -------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from wavemq.errors import AuthorizationError, UnsubscribedError, WaveMQError
 from wavemq.messages.message import Message
 from wavemq.messages.verified import Verified
 from wavemq.net.lanes import Lanes
-from wavemq.net.transport import Submission, UplinkPort
+from wavemq.net.transport import DownlinkMessage, Submission, UplinkPort
 from wavemq.router.doorway import Doorway
 from wavemq.router.guard import guarded
 from wavemq.routing.events import (
@@ -33,7 +33,9 @@ from wavemq.routing.records import Place, QueueId
 from wavemq.wave.hashes import Hash
 from wavemq.wire.handshake import RouterClaim
 
-Checking = tuple[QueueId, Submission[Message], asyncio.Task[Verified[Message] | WaveMQError]]
+Checking = tuple[
+    QueueId, Submission[DownlinkMessage], asyncio.Task[Verified[Message] | WaveMQError]
+]
 LaneKey = tuple[QueueId, str, str]
 
 _log = structlog.get_logger("wavemq.router.uplink")
@@ -108,10 +110,10 @@ class UplinkDoor(UplinkPort):
         """Count it."""
         self._counts.uplink_failures += 1
 
-    def received(self, queue: QueueId, submissions: Sequence[Submission[Message]]) -> None:
+    def received(self, queue: QueueId, submissions: Sequence[Submission[DownlinkMessage]]) -> None:
         """Check messages side by side, and have the core take them in order."""
         for submission in submissions:
-            message = submission.request
+            message = submission.request.message
             check = self._admission.check_message(message, self._clock.now())
             checking = self._group.create_task(guarded("PeerSubscribe", check))
             key = (queue, message.origin_router, message.topic.text)
@@ -124,12 +126,12 @@ class UplinkDoor(UplinkPort):
             self._counts.deliveries_unproved += 1
             _log.warning(
                 "downlink_message_refused",
-                source=submission.request.source.to_text(),
-                topic=submission.request.topic.text,
+                source=submission.request.message.source.to_text(),
+                topic=submission.request.message.topic.text,
                 reason=checked.reason,
             )
             submission.answer(checked)
             return
-        self._driver.report(DownlinkReceived(queue, checked))
+        self._driver.report(DownlinkReceived(queue, checked, submission.request.position))
         # More may come when this is on disk: a slow disk slows the stream, not the memory.
         self._driver.when_settled(partial(submission.answer, None))

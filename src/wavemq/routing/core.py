@@ -6,7 +6,9 @@ model: none; only `Router.handle` sets it in motion, in one thread.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 from wavemq.clock import Instant
@@ -15,8 +17,10 @@ from wavemq.routing.config import RoutingConfig
 from wavemq.routing.draft import PublishWaiter, Waiter
 from wavemq.routing.effects import AcceptSubscription, Effect, Reply
 from wavemq.routing.events import RequestId
+from wavemq.routing.identities import Repeats, queue_scope
 from wavemq.routing.ledger import Ledger
-from wavemq.routing.records import QueueId
+from wavemq.routing.queue import Dropped
+from wavemq.routing.records import QueueId, Scope
 from wavemq.routing.subscriptions import Subscription, Subscriptions
 from wavemq.routing.timers import Timers
 from wavemq.wave.hashes import Hash
@@ -28,6 +32,13 @@ DISK_FAILS: Final = "the router's disk does not take messages now"
 @dataclass(frozen=True, slots=True)
 class QueueExpiry:
     """A subscription may have ended."""
+
+    queue: QueueId
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnsDue:
+    """Messages that a reader gave back are to be delivered again."""
 
     queue: QueueId
 
@@ -62,8 +73,35 @@ class ReadRetry:
 
 
 TimerKey = (
-    QueueExpiry | UplinkPause | UplinkSubscriptionRetry | JournalFlush | JournalRetry | ReadRetry
+    QueueExpiry
+    | ReturnsDue
+    | UplinkPause
+    | UplinkSubscriptionRetry
+    | JournalFlush
+    | JournalRetry
+    | ReadRetry
 )
+
+
+class DropCause(StrEnum):
+    """Why a message left a queue without a reader."""
+
+    LENGTH = "length"
+    """Too many messages waited."""
+    SIZE = "size"
+    """They were too many bytes."""
+    EXPIRY = "expiry"
+    """The subscription expired, or its proof did."""
+    REVOKED = "revoked"
+    """The authority of the subscription was revoked."""
+    ENDED = "ended"
+    """The subscription was given up."""
+    REFUSED = "refused"
+    """The designated router refused it for good."""
+    CORRUPT = "corrupt"
+    """It could not be read back from disk."""
+    UNVERIFIABLE = "unverifiable"
+    """It came from a designated router, and could not be checked in time."""
 
 
 @dataclass(slots=True)
@@ -78,15 +116,13 @@ class Counts:
     peer_errors: int = 0
     persisted: int = 0
     queries: int = 0
-    dropped: int = 0
-    expired: int = 0
-    refused: int = 0
     corrupt: int = 0
     withdrawn: int = 0
     revoked: int = 0
     delivered: int = 0
     transmitted: int = 0
     journal_failures: int = 0
+    dropped: Counter[DropCause] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -96,6 +132,7 @@ class Core:
     Attributes:
         config: how to behave.
         ledger: messages, and what the journal does not know yet.
+        repeats: what came from peers before.
         subscriptions: who wants what.
         timers: what is due when.
         now: the present, as told in this call.
@@ -108,6 +145,7 @@ class Core:
 
     config: RoutingConfig
     ledger: Ledger
+    repeats: Repeats
     now: Instant
     subscriptions: Subscriptions = field(default_factory=Subscriptions)
     timers: Timers[TimerKey] = field(default_factory=Timers)
@@ -138,6 +176,30 @@ class Core:
     def refuse(self, request: RequestId, error: WaveMQError) -> None:
         """Answer a request: not done."""
         self.order(Reply(request, error))
+
+    def note_dropped(self, dropped: Dropped) -> None:
+        """Count what limits dropped."""
+        if dropped.by_length:
+            self.counts.dropped[DropCause.LENGTH] += len(dropped.by_length)
+        if dropped.by_size:
+            self.counts.dropped[DropCause.SIZE] += len(dropped.by_size)
+
+    def remember(self, scope: Scope, identity: int) -> None:
+        """Recognise a message when it comes again."""
+        for forgotten in self.repeats.note(scope, identity):
+            self.ledger.forget_scope(forgotten)
+        self.ledger.recognise(scope, identity)
+
+    def forget(self, scope: Scope, identity: int) -> None:
+        """Take a message again if it is repeated: its publisher was told that it failed."""
+        self.repeats.forget(scope, identity)
+        self.ledger.forget_identity(scope, identity)
+
+    def forget_queue(self, queue: QueueId) -> None:
+        """Recognise nothing any more of what was sent for a subscription that has ended."""
+        scope = queue_scope(queue)
+        if self.repeats.forget_scope(scope):
+            self.ledger.forget_scope(scope)
 
     def watch_expiry(self, subscription: Subscription) -> None:
         """Make sure that a subscription is looked at when it may end, and not much later."""

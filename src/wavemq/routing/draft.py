@@ -15,12 +15,14 @@ from wavemq.messages.topic import Topic
 from wavemq.messages.verified import Verified
 from wavemq.routing.events import RequestId
 from wavemq.routing.records import (
+    DownlinkPosition,
+    Entry,
     JournalChanges,
     Place,
     QueueDefinition,
     QueueId,
     RecordId,
-    StoredEntry,
+    Scope,
 )
 from wavemq.wave.hashes import Hash
 
@@ -31,13 +33,15 @@ class PublishWaiter:
 
     Attributes:
         request: to answer.
-        places: where it was put.
-        fingerprint: by which a repetition is recognised; empty: not at all.
+        queues: that it was put into.
+        record: as which; None: it was put nowhere.
+        seen: by which a repetition is recognised; None: not at all.
     """
 
     request: RequestId
-    places: tuple[tuple[QueueId, Place], ...]
-    fingerprint: bytes
+    queues: tuple[QueueId, ...] = ()
+    record: RecordId | None = None
+    seen: tuple[Scope, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +62,15 @@ class Draft:
 
     queues: dict[QueueId, QueueDefinition] = field(default_factory=dict)
     dropped_counts: dict[QueueId, int] = field(default_factory=dict)
+    positions: dict[QueueId, DownlinkPosition] = field(default_factory=dict)
     records: dict[RecordId, Verified[Message]] = field(default_factory=dict)
-    entries: dict[tuple[QueueId, Place], StoredEntry] = field(default_factory=dict)
+    entries: dict[tuple[QueueId, Place], Entry] = field(default_factory=dict)
     retained: dict[tuple[Hash, Topic], Verified[Message]] = field(default_factory=dict)
+    identities: dict[tuple[Scope, int], None] = field(default_factory=dict)
     removed_entries: dict[tuple[QueueId, Place], None] = field(default_factory=dict)
     removed_queues: dict[QueueId, None] = field(default_factory=dict)
     removed_records: dict[RecordId, None] = field(default_factory=dict)
+    removed_scopes: dict[Scope, None] = field(default_factory=dict)
     waiters: list[Waiter] = field(default_factory=list)
     is_after_failure: bool = False
 
@@ -73,6 +80,9 @@ class Draft:
         return not (
             self.queues
             or self.dropped_counts
+            or self.positions
+            or self.identities
+            or self.removed_scopes
             or self.records
             or self.entries
             or self.retained
@@ -102,16 +112,24 @@ class Draft:
         """Remove a queue with all its entries; `is_written`: it may be on disk."""
         self.queues.pop(queue, None)
         self.dropped_counts.pop(queue, None)
+        self.positions.pop(queue, None)
         for one in [key for key in self.entries if key[0] == queue]:
             del self.entries[one]
         if is_written or self.is_after_failure:
             self.removed_queues[queue] = None
+
+    def remove_scope(self, scope: Scope) -> None:
+        """Forget all identities of a scope."""
+        for one in [key for key in self.identities if key[0] == scope]:
+            del self.identities[one]
+        self.removed_scopes[scope] = None
 
     def absorb(self, later: Draft) -> None:
         """Add changes that were made after these, when these could not be written."""
         self.is_after_failure = True
         self.queues.update(later.queues)
         self.dropped_counts.update(later.dropped_counts)
+        self.positions.update(later.positions)
         self.records.update(later.records)
         self.entries.update(later.entries)
         self.retained.update(later.retained)
@@ -121,6 +139,9 @@ class Draft:
             self.remove_queue(queue, is_written=True)
         for record in later.removed_records:
             self.remove_record(record)
+        for scope in later.removed_scopes:
+            self.remove_scope(scope)
+        self.identities.update(later.identities)
         self.waiters += later.waiters
 
     def changes(self) -> JournalChanges:
@@ -128,10 +149,13 @@ class Draft:
         return JournalChanges(
             queues=self.queues,
             dropped_counts=self.dropped_counts,
+            positions=self.positions,
             records=self.records,
             entries=self.entries,
             retained=self.retained,
+            identities=tuple(self.identities),
             removed_entries=tuple(self.removed_entries),
             removed_queues=tuple(self.removed_queues),
             removed_records=tuple(self.removed_records),
+            removed_scopes=tuple(self.removed_scopes),
         )

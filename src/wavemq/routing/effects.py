@@ -93,16 +93,24 @@ class ForwardQuery:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message for a consumer, and its place in the queue, to be confirmed."""
+    """A message for a consumer, and its place in the queue, to be confirmed.
+
+    Attributes:
+        place: in the queue.
+        message: to be sent.
+        attempt: 1 if it was not delivered before, as far as this process knows.
+    """
 
     place: Place
     message: Message
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
     """Send messages to a consumer, in order; report `DeliveryConfirmed` as they are written.
 
+    A consumer that acknowledges reports `DeliveriesAcknowledged` and `DeliveriesReturned` instead.
     Never more than the consumer's credit is in flight. A message that turns out not to be for its
     reader (its decryption fails) is confirmed like one that was written.
     """

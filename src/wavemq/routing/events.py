@@ -15,7 +15,7 @@ from typing import NewType
 from wavemq.errors import WaveMQError
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.messages.verified import Verified
-from wavemq.routing.records import Place, QueueId, RecordId
+from wavemq.routing.records import DownlinkPosition, Place, QueueId, RecordId
 from wavemq.wave.hashes import Hash
 
 RequestId = NewType("RequestId", int)
@@ -156,6 +156,31 @@ class DeliveryConfirmed:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveriesAcknowledged:
+    """Some deliveries, in any order, are done with; they leave the queue."""
+
+    consumer: ConsumerId
+    places: Sequence[Place]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveriesReturned:
+    """Some deliveries are to be made again, to whoever reads then, `delay_s` seconds from now."""
+
+    consumer: ConsumerId
+    places: Sequence[Place]
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CreditChanged:
+    """More or fewer messages, at least 1, may be in flight to a consumer from now on."""
+
+    consumer: ConsumerId
+    credit: int
+
+
+@dataclass(frozen=True, slots=True)
 class ConsumerDetached:
     """A stream ended; what it did not confirm goes back to the head of the queue."""
 
@@ -215,10 +240,17 @@ class UplinkSubscriptionEnded:
 
 @dataclass(frozen=True, slots=True)
 class DownlinkReceived:
-    """The designated router sent a message on the stream of a subscription; it was verified."""
+    """The designated router sent a message on the stream of a subscription; it was verified.
+
+    Attributes:
+        queue: of the subscription.
+        message: what was sent; reported in the order of the stream.
+        position: by which a repetition is recognised; None: the peer does not tell.
+    """
 
     queue: QueueId
     message: Verified[Message]
+    position: DownlinkPosition | None = None
 
 
 # --- disk and time ------------------------------------------------------------------------------
@@ -259,6 +291,16 @@ class RecordsUnread:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockStepped:
+    """The clock that tells `now` was set; what is due after a while is still due after that.
+
+    Reported before anything else that happens after the step.
+    """
+
+    by_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """The instant of `Router.next_deadline` has come."""
 
@@ -275,6 +317,9 @@ Event = (
     | SubscriptionReproved
     | ConsumerAttached
     | DeliveryConfirmed
+    | DeliveriesAcknowledged
+    | DeliveriesReturned
+    | CreditChanged
     | ConsumerDetached
     | UplinkConnected
     | UplinkDisconnected
@@ -286,5 +331,6 @@ Event = (
     | JournalFailed
     | RecordsRead
     | RecordsUnread
+    | ClockStepped
     | TimerFired
 )

@@ -8,9 +8,9 @@ when its link broke, and a peer that was told to keep out may not: it is answere
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Final
 
+from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
 from wavemq.errors import (
     DesignatedRouterLinkDownError,
     InvalidParameterError,
@@ -29,13 +29,19 @@ from wavemq.routing.events import (
     QueryRequested,
     RequestId,
 )
-from wavemq.routing.queue import MessageQueue
-from wavemq.routing.records import Place, QueueId, RecordId
+from wavemq.routing.identities import (
+    lane_key,
+    message_identity,
+    origin_scope,
+    queue_scope,
+)
+from wavemq.routing.queue import HoldingQueue
+from wavemq.routing.records import DownlinkPosition, LaneKey, QueueId, RecordId, Scope
 from wavemq.routing.subscriptions import Subscription
 from wavemq.routing.uplinks import Uplinks
 
-FINGERPRINTS_MAX: Final = 16_384
-"""Messages of peers that are recognised when they come again, about 4 MiB."""
+STEP_SECONDS_MAX: Final = 1.0
+"""How far timestamps may run ahead of the clock to stay apart; beyond, the clock was set."""
 
 
 class Intake:
@@ -49,7 +55,7 @@ class Intake:
     def __init__(self, core: Core, uplinks: Uplinks) -> None:
         self._core = core
         self._uplinks = uplinks
-        self._fingerprints: OrderedDict[bytes, None] = OrderedDict()
+        self._stamped = Instant(0)
 
     # --- messages ---------------------------------------------------------------------------
 
@@ -65,7 +71,7 @@ class Intake:
             return
         core.counts.published += 1
         upward = None if uplink is None else (uplink.queue_id, uplink.queue)
-        self._route(event.request, event.message, upward, b"")
+        self._route(event.request, event.message, upward, None)
 
     def peer_published(self, event: PeerMessagePublished) -> None:
         """Route a message of a site: to subscriptions, but not up."""
@@ -79,33 +85,28 @@ class Intake:
         if core.is_disk_failing:
             core.refuse(event.request, QueueError(DISK_FAILS))
             return
-        fingerprint = _fingerprint(message)
-        if fingerprint in self._fingerprints:
+        identity = message_identity(message)
+        seen = None if identity is None else (origin_scope(message.origin_router), identity)
+        if seen is not None and core.repeats.knows(*seen):
             # Repeated after its link broke before our answer: it is taken already, or about to be.
             core.counts.duplicates += 1
-            core.reply_when_durable(PublishWaiter(event.request, (), b""))
+            core.reply_when_durable(PublishWaiter(event.request))
             return
         core.counts.upstream += 1
-        if fingerprint:
-            self._fingerprints[fingerprint] = None
-            if len(self._fingerprints) > FINGERPRINTS_MAX:
-                self._fingerprints.popitem(last=False)
-        self._route(event.request, event.message, None, fingerprint)
-
-    def forget(self, fingerprint: bytes) -> None:
-        """Take a message again if it is repeated: its publisher was told that it failed."""
-        self._fingerprints.pop(fingerprint, None)
+        if seen is not None:
+            core.remember(*seen)
+        self._route(event.request, event.message, None, seen)
 
     def _route(
         self,
         request: RequestId,
         message: Verified[Message],
-        upward: tuple[QueueId, MessageQueue] | None,
-        fingerprint: bytes,
+        upward: tuple[QueueId, HoldingQueue] | None,
+        seen: tuple[Scope, int] | None,
     ) -> None:
         """Put a message into every queue that it is for; answer when that is durable."""
         core, ledger = self._core, self._core.ledger
-        message = with_arrival(message, core.now)
+        message = with_arrival(message, self._stamp())
         value = message.value
         readers = [
             one
@@ -117,23 +118,26 @@ class Intake:
             core.counts.persisted += 1
             ledger.retain(value.namespace, value.topic, message)
         if not readers and upward is None:
-            waiter = PublishWaiter(request, (), fingerprint)
+            waiter = PublishWaiter(request, seen=seen)
             if is_retained:
                 core.reply_when_durable(waiter)
             else:
+                # Nobody was promised it, so nothing is lost if it is not recognised after a crash.
                 core.reply_done(waiter)
             return
         record, size_bytes = ledger.keep(message)
-        places = [(one.queue_id, self._append(one, record, size_bytes)) for one in readers]
+        lane = lane_key(value.origin_router, value.topic.text)
+        for one in readers:
+            self._append(one, record, size_bytes, lane)
+        queues = tuple(one.queue_id for one in readers)
         if upward is not None:
             queue_id, queue = upward
-            place, dropped_count = ledger.append(queue_id, queue, record, size_bytes)
+            core.note_dropped(ledger.append(queue_id, queue, record, size_bytes, lane))
             core.counts.enqueued += 1
-            core.counts.dropped += dropped_count
             core.ready[queue_id] = None
-            places.append((queue_id, place))
+            queues = (*queues, queue_id)
         ledger.settle(record)
-        core.reply_when_durable(PublishWaiter(request, tuple(places), fingerprint))
+        core.reply_when_durable(PublishWaiter(request, queues, record, seen))
 
     def downlink_received(self, event: DownlinkReceived) -> None:
         """Put a message that the designated router sent for a subscription into its queue."""
@@ -141,6 +145,9 @@ class Intake:
         reader = core.subscriptions.with_queue(event.queue)
         if reader is None or not reader.is_local:
             return  # it ended while the message was on its way
+        if self._is_repeated(reader, message, event.position):
+            core.counts.duplicates += 1
+            return
         if message.origin_router == core.config.router_id:
             core.counts.duplicates += 1  # formed here, so the queue has had it
             return
@@ -152,20 +159,53 @@ class Intake:
             core.counts.peer_errors += 1
             return
         core.counts.downstream += 1
-        record, size_bytes = core.ledger.keep(with_arrival(event.message, core.now))
-        self._append(reader, record, size_bytes)
+        record, size_bytes = core.ledger.keep(with_arrival(event.message, self._stamp()))
+        lane = lane_key(message.origin_router, message.topic.text)
+        self._append(reader, record, size_bytes, lane)
         core.ledger.settle(record)
 
-    def _append(self, reader: Subscription, record: RecordId, size_bytes: int) -> Place:
+    def _is_repeated(
+        self, reader: Subscription, message: Message, position: DownlinkPosition | None
+    ) -> bool:
+        """Return whether a designated router sent a message before; remember that it has now."""
+        if position is not None:
+            known = reader.position
+            if (
+                known is not None
+                and known.journal == position.journal
+                and known.index >= position.index
+            ):
+                return True
+            reader.position = position
+            self._core.ledger.follow(reader.queue_id, position)
+            return False
+        identity = message_identity(message)
+        if identity is None:
+            return False
+        scope = queue_scope(reader.queue_id)
+        if self._core.repeats.knows(scope, identity):
+            return True
+        self._core.remember(scope, identity)
+        return False
+
+    def _append(
+        self, reader: Subscription, record: RecordId, size_bytes: int, lane: LaneKey
+    ) -> None:
         core = self._core
         if reader.consumer is not None and len(reader.queue) == 0:
             reader.drained = core.now  # it has drained all until now
-        place, dropped_count = core.ledger.append(reader.queue_id, reader.queue, record, size_bytes)
+        dropped = core.ledger.append(reader.queue_id, reader.queue, record, size_bytes, lane)
+        core.note_dropped(dropped)
         core.counts.enqueued += 1
-        core.counts.dropped += dropped_count
         core.ready[reader.queue_id] = None
         core.watch_expiry(reader)
-        return place
+
+    def _stamp(self) -> Instant:
+        """Return the present, told apart from every other stamp: repeats are known by it."""
+        now, last = self._core.now, self._stamped
+        ahead_max = round(STEP_SECONDS_MAX * NANOSECONDS_PER_SECOND)
+        self._stamped = Instant(last + 1) if now <= last < now + ahead_max else now
+        return self._stamped
 
     # --- queries ----------------------------------------------------------------------------
 
@@ -197,15 +237,3 @@ class Intake:
                 event.request,
                 InvalidParameterError("this router is not designated for the namespace"),
             )
-
-
-def _fingerprint(message: Message) -> bytes:
-    """Return what tells a message from another of the same content; empty if nothing does.
-
-    Its first timestamp is given once, where it was formed, and repeated with it. The signature
-    binds the rest. A forger can only make his own messages look alike.
-    """
-    if not message.timestamps:
-        return b""
-    formed = message.timestamps[0] & 0xFFFF_FFFF_FFFF_FFFF
-    return message.signature + formed.to_bytes(8, "big")

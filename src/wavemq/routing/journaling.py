@@ -12,12 +12,11 @@ from typing import Final
 
 from wavemq.clock import NANOSECONDS_PER_MILLISECOND, NANOSECONDS_PER_SECOND, Instant
 from wavemq.errors import QueueError, SubscriptionFailedError, WaveMQError
-from wavemq.routing.core import Core, JournalFlush, JournalRetry, ReadRetry
+from wavemq.routing.core import Core, DropCause, JournalFlush, JournalRetry, ReadRetry
 from wavemq.routing.draft import PublishWaiter, SubscriptionWaiter
 from wavemq.routing.effects import ReadRecords, WriteJournal
 from wavemq.routing.events import JournalFailed, JournalWritten, RecordsRead, RecordsUnread
-from wavemq.routing.intake import Intake
-from wavemq.routing.queue import MessageQueue
+from wavemq.routing.queue import WithdrawingQueue
 from wavemq.routing.records import Place, QueueId
 from wavemq.routing.subscribing import Subscribing
 from wavemq.routing.uplinks import Uplinks
@@ -26,6 +25,8 @@ FLUSH_MILLISECONDS: Final = 50
 """How long traces of what was delivered or dropped may wait for company.
 
 A crash that loses them repeats deliveries, and brings back what was dropped."""
+FLUSH_COUNT: Final = 512
+"""Removals that wait no longer: after a crash as many messages would come again."""
 RETRY_SECONDS: Final = 1.0
 """Between attempts on a failing disk, to write or to read."""
 
@@ -35,16 +36,12 @@ class Journaling:
 
     Args:
         core: shared state.
-        intake: told which messages may come again.
         subscribing: told which subscriptions could not be kept.
         uplinks: whose queues are written too.
     """
 
-    def __init__(
-        self, core: Core, intake: Intake, subscribing: Subscribing, uplinks: Uplinks
-    ) -> None:
+    def __init__(self, core: Core, subscribing: Subscribing, uplinks: Uplinks) -> None:
         self._core = core
-        self._intake = intake
         self._subscribing = subscribing
         self._uplinks = uplinks
 
@@ -57,7 +54,7 @@ class Journaling:
             core.reply_done(waiter)
         if ledger.is_writing or core.is_disk_failing or ledger.draft.is_empty:
             return
-        if ledger.draft.is_urgent:
+        if ledger.draft.is_urgent or len(ledger.draft.removed_entries) >= FLUSH_COUNT:
             core.timers.cancel(JournalFlush())
             core.order(WriteJournal(*ledger.begin_write()))
         elif core.timers.instant_of(JournalFlush()) is None:
@@ -105,26 +102,27 @@ class Journaling:
         error = SubscriptionFailedError("the subscription could not be kept", cause=cause)
         subscription = core.subscriptions.with_queue(waiter.queue)
         if waiter.is_new and subscription is not None:
-            self._subscribing.end(subscription, error)
+            self._subscribing.end(subscription, error, DropCause.ENDED)
         core.refuse(waiter.request, error)
 
     def _withdraw(self, waiters: list[PublishWaiter]) -> None:
         """Take messages out of queues again, but for those being sent."""
         core = self._core
-        places: dict[QueueId, set[Place]] = {}
+        records: dict[QueueId, set[Place]] = {}
         for waiter in waiters:
-            if waiter.fingerprint:
-                self._intake.forget(waiter.fingerprint)
-            for queue_id, place in waiter.places:
-                places.setdefault(queue_id, set()).add(place)
-        for queue_id, wanted in places.items():
+            if waiter.seen is not None:
+                core.forget(*waiter.seen)
+            if waiter.record is not None:
+                for queue_id in waiter.queues:
+                    records.setdefault(queue_id, set()).add(waiter.record)
+        for queue_id, wanted in records.items():
             queue = self._queue(queue_id)
             if queue is not None:
                 withdrawn = queue.withdraw(wanted)
                 core.counts.withdrawn += len(withdrawn)
                 core.ledger.release(queue_id, withdrawn)
 
-    def _queue(self, queue_id: QueueId) -> MessageQueue | None:
+    def _queue(self, queue_id: QueueId) -> WithdrawingQueue | None:
         subscription = self._core.subscriptions.with_queue(queue_id)
         if subscription is not None:
             return subscription.queue

@@ -7,10 +7,12 @@ written later; a message may turn out to be unreadable on disk, which is the los
 
 Memory holds the messages that are not on disk yet, those being sent, and of the rest as many as the
 budget allows. Those came first, so they are needed first; later ones are read back in their turn.
+Of a message that is on disk only, memory has its number and the count of its references.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -20,26 +22,33 @@ from wavemq.messages.topic import Topic
 from wavemq.messages.verified import Verified
 from wavemq.routing.draft import Draft, Waiter
 from wavemq.routing.events import BatchId
-from wavemq.routing.queue import MessageQueue
+from wavemq.routing.queue import Dropped, HoldingQueue
 from wavemq.routing.records import (
+    DownlinkPosition,
+    Entry,
     JournalChanges,
-    Place,
+    LaneKey,
     QueueDefinition,
     QueueId,
     RecordId,
-    Snapshot,
-    StoredEntry,
+    Scope,
 )
+from wavemq.routing.snapshot import Snapshot
 from wavemq.wave.hashes import Hash
 
 READ_COUNT_MAX: Final = 256
 """Messages read back at a time for one queue."""
 READ_BYTES_MAX: Final = MIB
 """Bytes of them; one message may exceed it."""
+HELD_OVERHEAD_BYTES: Final = 1024
+"""What a message takes in memory beyond the bytes that it has on the wire."""
 
 
 class _Held:
-    """A message that some queue holds; `message` is None while it is on disk only."""
+    """A message that some queue holds and that is more than a number here.
+
+    `message` is None while it is read back, and after that if it is corrupt.
+    """
 
     __slots__ = (
         "is_corrupt",
@@ -51,10 +60,10 @@ class _Held:
         "size_bytes",
     )
 
-    def __init__(self, message: Verified[Message] | None, size_bytes: int) -> None:
+    def __init__(self, message: Verified[Message] | None, size_bytes: int, references: int) -> None:
         self.message = message
-        self.size_bytes = size_bytes
-        self.references = 0
+        self.size_bytes = size_bytes + HELD_OVERHEAD_BYTES
+        self.references = references
         self.pins = 0
         self.is_durable = message is None
         self.is_loading = False
@@ -72,6 +81,8 @@ class Ledger:
     def __init__(self, snapshot: Snapshot, *, resident_bytes_max: int) -> None:
         self._resident_bytes_max = resident_bytes_max
         self._held: dict[RecordId, _Held] = {}
+        # References to those on disk only. A counter, since it counts a million in 0.1 s.
+        self._stored: Counter[int] = Counter()
         self._resident_bytes = 0
         self._durable_count = 0
         self._next_record = snapshot.next_record
@@ -82,19 +93,15 @@ class Ledger:
         self._wanted: list[RecordId] = []
         self._unwritten_queues: set[QueueId] = set()
         for stored in snapshot.queues:
-            for entry in stored.entries:
-                held = self._held.get(entry.record)
-                if held is None:
-                    held = self._held[entry.record] = _Held(None, entry.size_bytes)
-                    self._durable_count += 1
-                held.references += 1
+            self._stored.update(stored.entries.records())
+        self._durable_count = len(self._stored)
 
     # --- sums -------------------------------------------------------------------------------
 
     @property
     def record_count(self) -> int:
         """Messages held."""
-        return len(self._held)
+        return len(self._held) + len(self._stored)
 
     @property
     def durable_count(self) -> int:
@@ -120,7 +127,7 @@ class Ledger:
         """Replace the definition of a queue."""
         self._draft.queues[queue] = definition
 
-    def remove_queue(self, queue_id: QueueId, queue: MessageQueue) -> int:
+    def remove_queue(self, queue_id: QueueId, queue: HoldingQueue) -> int:
         """Remove a queue and all that only it holds; return how many references it held."""
         is_being_written = self._writing is not None and queue_id in self._writing.queues
         is_written = is_being_written or queue_id not in self._unwritten_queues
@@ -143,9 +150,8 @@ class Ledger:
         record = self._next_record
         self._next_record = RecordId(record + 1)
         size_bytes = message.value.size_bytes
-        held = self._held[record] = _Held(message, size_bytes)
-        held.references = 1
-        self._resident_bytes += size_bytes
+        held = self._held[record] = _Held(message, size_bytes, references=1)
+        self._resident_bytes += held.size_bytes
         self._draft.records[record] = message
         return record, size_bytes
 
@@ -154,15 +160,38 @@ class Ledger:
         self._forget(record)
 
     def append(
-        self, queue_id: QueueId, queue: MessageQueue, record: RecordId, size_bytes: int
-    ) -> tuple[Place, int]:
-        """Put a message at the end of a queue; return its place and how many were dropped."""
-        entry, dropped = queue.append(record, size_bytes)
+        self,
+        queue_id: QueueId,
+        queue: HoldingQueue,
+        record: RecordId,
+        size_bytes: int,
+        lane: LaneKey,
+    ) -> Dropped:
+        """Put a message at the end of a queue; return what was dropped to make room."""
+        entry = Entry(record, size_bytes, lane)
+        dropped = queue.append(entry)
         self._held[record].references += 1
-        self._draft.entries[queue_id, entry.place] = entry
-        if dropped:
-            self.drop(queue_id, queue, dropped)
-        return entry.place, len(dropped)
+        self._draft.entries[queue_id, record] = entry
+        if dropped.entries:
+            self.drop(queue_id, queue, dropped.entries)
+        return dropped
+
+    def follow(self, queue_id: QueueId, position: DownlinkPosition) -> None:
+        """Note how far a queue has followed its designated router."""
+        self._draft.positions[queue_id] = position
+
+    def recognise(self, scope: Scope, identity: int) -> None:
+        """Note that a message will be recognised when it comes again."""
+        self._draft.removed_scopes.pop(scope, None)
+        self._draft.identities[scope, identity] = None
+
+    def forget_identity(self, scope: Scope, identity: int) -> None:
+        """Note that a message will not be recognised, since it could not be written."""
+        self._draft.identities.pop((scope, identity), None)
+
+    def forget_scope(self, scope: Scope) -> None:
+        """Note that nothing of a scope will be recognised any more."""
+        self._draft.remove_scope(scope)
 
     def retain(self, namespace: Hash, topic: Topic, message: Verified[Message]) -> None:
         """Make a message the retained one of its topic."""
@@ -170,64 +199,82 @@ class Ledger:
 
     # --- messages out -----------------------------------------------------------------------
 
-    def drop(self, queue_id: QueueId, queue: MessageQueue, dropped: Iterable[StoredEntry]) -> None:
+    def drop(self, queue_id: QueueId, queue: HoldingQueue, dropped: Iterable[Entry]) -> None:
         """Note that a queue dropped messages."""
         self.note_dropped(queue_id, queue)
         self.release(queue_id, dropped)
 
-    def note_dropped(self, queue_id: QueueId, queue: MessageQueue) -> None:
+    def note_dropped(self, queue_id: QueueId, queue: HoldingQueue) -> None:
         """Note how many messages a queue has dropped."""
         self._draft.dropped_counts[queue_id] = queue.dropped_count
 
-    def release(self, queue_id: QueueId, entries: Iterable[StoredEntry]) -> None:
+    def release(self, queue_id: QueueId, entries: Iterable[Entry]) -> None:
         """Note that messages left a queue."""
         for entry in entries:
-            self._draft.remove_entry(queue_id, entry.place)
+            self._draft.remove_entry(queue_id, entry.record)
             self._forget(entry.record)
+
+    @property
+    def unsettled_removals(self) -> int:
+        """References that have left their queues, but would be back after a crash now."""
+        writing = 0 if self._writing is None else len(self._writing.removed_entries)
+        return len(self._draft.removed_entries) + writing
 
     def _forget(self, record: RecordId) -> None:
         """Take one reference from a message; the last takes the message along."""
-        held = self._held[record]
-        held.references -= 1
-        if held.references > 0:
-            return
-        self._evict(held)
-        if held.is_durable:
+        held = self._held.get(record)
+        if held is None:
+            references = self._stored[record] - 1
+            if references > 0:
+                self._stored[record] = references
+                return
+            del self._stored[record]
             self._durable_count -= 1
-        del self._held[record]
+        else:
+            held.references -= 1
+            if held.references > 0:
+                return
+            if held.message is not None:
+                self._resident_bytes -= held.size_bytes
+            if held.is_durable:
+                self._durable_count -= 1
+            del self._held[record]
         self._draft.remove_record(record)
 
     # --- memory -----------------------------------------------------------------------------
 
     def is_corrupt(self, record: RecordId) -> bool:
         """Return whether a message turned out to be unreadable."""
-        return self._held[record].is_corrupt
+        held = self._held.get(record)
+        return held is not None and held.is_corrupt
 
     def message(self, record: RecordId) -> Verified[Message] | None:
         """Return a message; None: it is on disk only."""
-        return self._held[record].message
+        held = self._held.get(record)
+        return None if held is None else held.message
 
     def pin(self, record: RecordId) -> None:
-        """Keep a message in memory while it is being sent."""
+        """Keep a message that is in memory there while it is being sent."""
         self._held[record].pins += 1
 
     def unpin(self, record: RecordId) -> None:
         """Undo one `pin`."""
         held = self._held[record]
         held.pins -= 1
-        self._evict_if_over_budget(held)
+        self._evict_if_over_budget(record, held)
 
-    def want(self, entries: Iterable[StoredEntry]) -> None:
+    def want(self, entries: Iterable[Entry]) -> None:
         """Ask for messages to be read back, the first of them at least."""
         size_bytes = 0
         for entry in entries:
-            held = self._held[entry.record]
-            if held.message is not None or held.is_loading or held.is_corrupt:
+            if entry.record in self._held:
                 continue
             if size_bytes > 0 and size_bytes + entry.size_bytes > READ_BYTES_MAX:
                 break
             size_bytes += entry.size_bytes
+            held = _Held(None, entry.size_bytes, references=self._stored.pop(entry.record))
             held.is_loading = True
+            self._held[entry.record] = held
             self._wanted.append(entry.record)
 
     def take_wanted(self) -> Sequence[RecordId]:
@@ -252,17 +299,23 @@ class Ledger:
         """Note that messages could not be read back for now."""
         for record in records:
             held = self._held.get(record)
-            if held is not None:
-                held.is_loading = False
+            if held is not None and held.is_loading:
+                self._put_away(record, held)
 
-    def _evict_if_over_budget(self, held: _Held) -> None:
-        if held.is_durable and held.pins <= 0 and self._resident_bytes > self._resident_bytes_max:
-            self._evict(held)
-
-    def _evict(self, held: _Held) -> None:
-        if held.message is not None:
-            held.message = None
+    def _evict_if_over_budget(self, record: RecordId, held: _Held) -> None:
+        if (
+            held.is_durable
+            and held.pins <= 0
+            and held.message is not None
+            and self._resident_bytes > self._resident_bytes_max
+        ):
             self._resident_bytes -= held.size_bytes
+            self._put_away(record, held)
+
+    def _put_away(self, record: RecordId, held: _Held) -> None:
+        """Keep no more of a message than its number."""
+        del self._held[record]
+        self._stored[record] = held.references
 
     # --- writes -----------------------------------------------------------------------------
 
@@ -315,7 +368,7 @@ class Ledger:
             if held is not None:
                 held.is_durable = True
                 self._durable_count += 1
-                self._evict_if_over_budget(held)
+                self._evict_if_over_budget(record, held)
         return written.waiters
 
     def fail_write(self, batch: BatchId) -> Sequence[Waiter] | None:

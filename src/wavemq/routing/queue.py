@@ -1,19 +1,71 @@
-"""One queue: an order of references, with limits.
+"""One queue: which messages wait, in what order, and when the oldest of them go.
 
-Owns the places of messages, what is in flight, what is dropped and the sums. Refuses to know the
-messages, disk, readers and time. Fault model: none outside; a misuse by the caller is an assertion.
+Owns order, limits and the step from waiting to in flight. Refuses to know messages, subscriptions,
+links and disk: an entry is a number, a size and a lane. Fault model: none of its own; a caller that
+confirms what is not in flight is told so.
 
-What is in flight is being sent and may have arrived, so it is never dropped. It is not counted
-against the limits either, since its own bound is the window of whoever sends.
+An entry waits until it is taken, and is in flight until it is confirmed, given back, or returned
+for later. What is in flight or returned is never dropped by a limit, since it may have been seen.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Iterable
+import heapq
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
 
+from wavemq.clock import Instant
 from wavemq.routing.config import QueueLimits
-from wavemq.routing.records import Place, RecordId, StoredEntry
+from wavemq.routing.entries import EntryFifo
+from wavemq.routing.records import Entry, Place
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What left a queue without a reader, by the limit that it was over.
+
+    Attributes:
+        by_length: since too many messages waited.
+        by_size: since they were too many bytes.
+    """
+
+    by_length: Sequence[Entry] = ()
+    by_size: Sequence[Entry] = ()
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """All of them."""
+        return (*self.by_length, *self.by_size)
+
+
+NOTHING_DROPPED: Final = Dropped()
+
+
+class HoldingQueue(Protocol):
+    """What the ledger needs from a queue of any policy."""
+
+    dropped_count: int
+
+    def append(self, entry: Entry) -> Dropped:
+        """Put a message at the end; it is among what is dropped if it alone is over a limit."""
+        ...
+
+    def in_flight(self) -> Sequence[Entry]:
+        """Return what is in flight."""
+        ...
+
+    def clear(self) -> Sequence[Entry]:
+        """Remove everything, count it as dropped, and return it."""
+        ...
+
+
+class WithdrawingQueue(Protocol):
+    """What journaling needs from a queue of any policy."""
+
+    def withdraw(self, places: Collection[Place]) -> Sequence[Entry]:
+        """Remove those of some places that wait, without counting them as dropped."""
+        ...
 
 
 class MessageQueue:
@@ -21,45 +73,48 @@ class MessageQueue:
 
     Args:
         limits: of what waits.
-        entries: what it holds, ascending by place.
+        entries: what it holds; taken over.
         dropped_count: what it dropped before.
     """
 
     __slots__ = (
+        "_attempts",
         "_in_flight",
         "_in_flight_bytes",
-        "_last",
         "_limits",
+        "_returned",
+        "_returned_bytes",
         "_waiting",
-        "_waiting_bytes",
         "dropped_count",
     )
 
     def __init__(
-        self, limits: QueueLimits, entries: Iterable[StoredEntry] = (), dropped_count: int = 0
+        self, limits: QueueLimits, entries: EntryFifo | None = None, dropped_count: int = 0
     ) -> None:
         self._limits = limits
-        self._waiting = deque(entries)
-        self._waiting_bytes = sum(entry.size_bytes for entry in self._waiting)
-        self._in_flight: dict[Place, StoredEntry] = {}
+        self._waiting = EntryFifo() if entries is None else entries
+        self._in_flight: dict[Place, Entry] = {}
         self._in_flight_bytes = 0
-        self._last = self._waiting[-1].place if self._waiting else Place(0)
+        self._returned: list[tuple[Instant, Entry]] = []
+        self._returned_bytes = 0
+        # Of those that were in flight before and are not confirmed.
+        self._attempts: dict[Place, int] = {}
         self.dropped_count = dropped_count
 
     # --- sums -------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._in_flight)
+        return len(self._waiting) + len(self._in_flight) + len(self._returned)
 
     @property
     def size_bytes(self) -> int:
         """Bytes of all that it holds."""
-        return self._waiting_bytes + self._in_flight_bytes
+        return self._waiting.size_bytes + self._in_flight_bytes + self._returned_bytes
 
     @property
     def waiting_count(self) -> int:
         """Messages not in flight."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._returned)
 
     @property
     def in_flight_count(self) -> int:
@@ -73,113 +128,143 @@ class MessageQueue:
 
     # --- in ---------------------------------------------------------------------------------
 
-    def append(self, record: RecordId, size_bytes: int) -> tuple[StoredEntry, list[StoredEntry]]:
+    def append(self, entry: Entry) -> Dropped:
         """Put a message at the end.
 
         Returns:
-            Its entry, and the entries dropped to make room; the message itself is among them if
-            it alone is over the limit.
+            What was dropped to make room; the message itself if it alone is over the limit, since
+            dropping everything else for it would help nobody.
         """
-        self._last = Place(self._last + 1)
-        entry = StoredEntry(self._last, record, size_bytes)
-        if size_bytes > self._limits.bytes_max:
-            # Dropping everything else for a message that does not fit either helps nobody.
+        if entry.size_bytes > self._limits.bytes_max:
             self.dropped_count += 1
-            return entry, [entry]
+            return Dropped(by_size=(entry,))
         self._waiting.append(entry)
-        self._waiting_bytes += size_bytes
-        return entry, self.trim()
+        return self.trim()
 
-    def trim(self) -> list[StoredEntry]:
+    def trim(self) -> Dropped:
         """Drop the oldest that wait until the limits hold, and return them."""
         waiting, limits = self._waiting, self._limits
-        dropped: list[StoredEntry] = []
-        while len(waiting) > limits.messages_max or self._waiting_bytes > limits.bytes_max:
-            oldest = waiting.popleft()
-            self._waiting_bytes -= oldest.size_bytes
-            dropped.append(oldest)
-        self.dropped_count += len(dropped)
+        if len(waiting) <= limits.messages_max and waiting.size_bytes <= limits.bytes_max:
+            return NOTHING_DROPPED
+        by_length: list[Entry] = []
+        by_size: list[Entry] = []
+        while len(waiting) > limits.messages_max:
+            by_length.append(waiting.popleft())
+        while waiting.size_bytes > limits.bytes_max:
+            by_size.append(waiting.popleft())
+        dropped = Dropped(by_length, by_size)
+        self.dropped_count += len(dropped.entries)
+        for entry in dropped.entries:
+            self._attempts.pop(entry.record, None)
         return dropped
 
     # --- out --------------------------------------------------------------------------------
 
-    def head(self) -> StoredEntry | None:
+    def head(self) -> Entry | None:
         """Return the oldest that waits."""
-        return self._waiting[0] if self._waiting else None
+        return self._waiting.head()
 
-    def ahead(self, count_max: int) -> list[StoredEntry]:
+    def ahead(self, count_max: int) -> list[Entry]:
         """Return up to so many of the oldest that wait."""
-        return [self._waiting[index] for index in range(min(count_max, len(self._waiting)))]
+        return self._waiting.ahead(count_max)
 
-    def take(self) -> StoredEntry:
+    def take(self) -> Entry:
         """Put the oldest that waits in flight, and return it."""
         entry = self._waiting.popleft()
-        self._waiting_bytes -= entry.size_bytes
-        self._in_flight[entry.place] = entry
+        self._in_flight[entry.record] = entry
         self._in_flight_bytes += entry.size_bytes
         return entry
 
-    def skip(self) -> StoredEntry:
+    def attempt(self, place: Place) -> int:
+        """Return how often a message was taken, this time included, since the process began."""
+        return self._attempts.get(place, 0) + 1
+
+    def skip(self) -> Entry:
         """Drop the oldest that waits, and return it."""
         entry = self._waiting.popleft()
-        self._waiting_bytes -= entry.size_bytes
+        self._attempts.pop(entry.record, None)
         self.dropped_count += 1
         return entry
 
-    def confirm(self, place: Place) -> StoredEntry | None:
+    def confirm(self, place: Place) -> Entry | None:
         """Remove what is in flight at a place; None if nothing is."""
         entry = self._in_flight.pop(place, None)
         if entry is not None:
             self._in_flight_bytes -= entry.size_bytes
+            self._attempts.pop(place, None)
         return entry
 
-    def confirm_through(self, place: Place) -> list[StoredEntry]:
-        """Remove what is in flight up to and with a place, and return it."""
-        confirmed: list[StoredEntry] = []
-        while self._in_flight:
-            first = next(iter(self._in_flight))
-            if first > place:
-                break
-            entry = self.confirm(first)
+    def confirm_through(self, place: Place) -> list[Entry]:
+        """Remove what was taken up to and with what is in flight at a place, and return it."""
+        confirmed: list[Entry] = []
+        while place in self._in_flight:
+            entry = self.confirm(next(iter(self._in_flight)))
             assert entry is not None
             confirmed.append(entry)
         return confirmed
 
-    def give_back(self) -> tuple[list[StoredEntry], list[StoredEntry]]:
+    def give_back(self) -> tuple[list[Entry], Dropped]:
         """Let all that is in flight wait again, at its old places.
 
         Returns:
-            What was in flight, and the entries dropped since the limits count it again.
+            What was in flight, and what was dropped since the limits count it again.
         """
-        returned = sorted(self._in_flight.values(), key=lambda entry: entry.place)
+        returned = sorted(self._in_flight.values())
         self._in_flight.clear()
         self._in_flight_bytes = 0
-        self._waiting.extendleft(reversed(returned))
-        self._waiting_bytes += sum(entry.size_bytes for entry in returned)
+        for entry in returned:
+            self._attempts[entry.record] = self._attempts.get(entry.record, 0) + 1
+        self._waiting.merge(returned)
         return returned, self.trim()
 
-    def withdraw(self, places: Collection[Place]) -> list[StoredEntry]:
+    def return_later(self, place: Place, due: Instant) -> Entry | None:
+        """Take a message out of flight until an instant; None if it is not in flight."""
+        attempts = self.attempt(place)
+        entry = self.confirm(place)
+        if entry is not None:
+            self._attempts[place] = attempts
+            heapq.heappush(self._returned, (due, entry))
+            self._returned_bytes += entry.size_bytes
+        return entry
+
+    def next_due(self) -> Instant | None:
+        """Return when the next returned message waits again; None: there is none."""
+        return self._returned[0][0] if self._returned else None
+
+    def take_due(self, now: Instant) -> Dropped:
+        """Let returned messages whose time has come wait again; return what was dropped."""
+        due: list[Entry] = []
+        while self._returned and self._returned[0][0] <= now:
+            due.append(heapq.heappop(self._returned)[1])
+        if not due:
+            return NOTHING_DROPPED
+        self._returned_bytes -= sum(entry.size_bytes for entry in due)
+        self._waiting.merge(sorted(due))
+        return self.trim()
+
+    def shift_due(self, by_ns: int) -> None:
+        """Move the times of returned messages."""
+        self._returned = [(Instant(due + by_ns), entry) for due, entry in self._returned]
+
+    def withdraw(self, places: Collection[Place]) -> list[Entry]:
         """Remove those of some places that wait, without counting them as dropped."""
-        withdrawn = [entry for entry in self._waiting if entry.place in places]
-        if withdrawn:
-            self._waiting = deque(entry for entry in self._waiting if entry.place not in places)
-            self._waiting_bytes -= sum(entry.size_bytes for entry in withdrawn)
-        return withdrawn
+        return self._waiting.remove(places)
 
-    def record_in_flight(self, place: Place) -> RecordId | None:
-        """Return what is in flight at a place."""
-        entry = self._in_flight.get(place)
-        return None if entry is None else entry.record
+    def is_in_flight(self, place: Place) -> bool:
+        """Return whether something is in flight at a place."""
+        return place in self._in_flight
 
-    def in_flight(self) -> list[StoredEntry]:
+    def in_flight(self) -> list[Entry]:
         """Return what is in flight."""
         return list(self._in_flight.values())
 
-    def clear(self) -> list[StoredEntry]:
+    def clear(self) -> list[Entry]:
         """Remove everything, count it as dropped, and return it."""
-        everything = [*self._in_flight.values(), *self._waiting]
+        returned = [entry for _, entry in self._returned]
+        everything = [*self._in_flight.values(), *returned, *self._waiting.clear()]
         self._in_flight.clear()
-        self._waiting.clear()
-        self._in_flight_bytes = self._waiting_bytes = 0
+        self._returned.clear()
+        self._attempts.clear()
+        self._in_flight_bytes = self._returned_bytes = 0
         self.dropped_count += len(everything)
         return everything

@@ -7,7 +7,7 @@ dropped and counted.
 
 from __future__ import annotations
 
-from wavemq.routing.core import Core
+from wavemq.routing.core import Core, DropCause
 from wavemq.routing.effects import Delivery
 from wavemq.routing.ledger import READ_COUNT_MAX
 from wavemq.routing.queue import MessageQueue
@@ -36,11 +36,11 @@ def next_deliveries(
             entry = queue.take()
             ledger.pin(entry.record)
             delivered = message.value.dequeued(queue.dropped_count)
-            deliveries.append(Delivery(entry.place, delivered))
+            deliveries.append(Delivery(entry.record, delivered, queue.attempt(entry.record)))
         elif ledger.is_corrupt(head.record):
             dropped = queue.skip()
             ledger.drop(queue_id, queue, (dropped,))
-            core.counts.dropped += 1
+            core.counts.dropped[DropCause.CORRUPT] += 1
             core.counts.corrupt += 1
         else:
             ledger.want(queue.ahead(READ_COUNT_MAX))

@@ -1,7 +1,7 @@
 """What of a core's state is on disk, as the core sees it.
 
-Owns the names of queues and records, the changes that are journaled together, and the snapshot
-from which a core starts. Refuses to know files and encodings: whoever performs `WriteJournal`
+Owns the names of queues and records, and the changes that are journaled together. Refuses to know
+files and encodings: whoever performs `WriteJournal`
 encodes messages, in its own thread. Fault model: a set of changes is written whole or not at all;
 writing the same set twice is the same as writing it once.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from wavemq.messages.message import Message, SubscriptionRequest
 from wavemq.messages.topic import Topic
@@ -21,8 +21,41 @@ QueueId = NewType("QueueId", int)
 """A queue; the number is not used again while the process runs, or while the queue exists."""
 RecordId = NewType("RecordId", int)
 """A message that is kept once for all queues that hold it; used again as a queue's number is."""
-Place = NewType("Place", int)
-"""The place of a message in one queue; grows along the queue."""
+Place = RecordId
+"""The place of a message in every queue that holds it is its number, which grows along a queue."""
+LaneKey = NewType("LaneKey", int)
+"""64 bits with a sign that stand for an origin router and a topic, whose messages stay in order."""
+
+
+Scope = NewType("Scope", bytes)
+"""Within which identities of messages are told apart; at most 64 bytes."""
+
+
+class Entry(NamedTuple):
+    """A message's place in a queue, which is its number.
+
+    Attributes:
+        record: the message, and its place.
+        size_bytes: without the proof.
+        lane: messages of one lane stay in order.
+    """
+
+    record: RecordId
+    size_bytes: int
+    lane: LaneKey
+
+
+@dataclass(frozen=True, slots=True)
+class DownlinkPosition:
+    """Where a message stood in the designated router's queue.
+
+    Attributes:
+        journal: names the numbering: under one name, later messages have higher indexes.
+        index: below 2^64.
+    """
+
+    journal: str
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,61 +82,31 @@ QueueDefinition = ConsumerQueueDefinition | UplinkQueueDefinition
 
 
 @dataclass(frozen=True, slots=True)
-class StoredEntry:
-    """A message's place in a queue, and its size without the proof."""
-
-    place: Place
-    record: RecordId
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredQueue:
-    """A queue as found on disk; entries ascend by place, `dropped_count` is over its life."""
-
-    queue: QueueId
-    definition: QueueDefinition
-    dropped_count: int
-    entries: Sequence[StoredEntry]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All that a core starts from.
-
-    Attributes:
-        queues: every queue.
-        next_queue: a queue id above all that are in use.
-        next_record: a record id above all that are in use.
-        corrupt_count: records and queues that could not be read back and were set aside.
-    """
-
-    queues: Sequence[StoredQueue] = ()
-    next_queue: QueueId = QueueId(1)
-    next_record: RecordId = RecordId(1)
-    corrupt_count: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class JournalChanges:
     """Changes to the journal, in the order of the attributes, all or none.
 
     Attributes:
         queues: queues to create, or whose definition to replace.
         dropped_counts: new drop counts of queues.
+        positions: how far queues have followed their designated routers.
         records: messages to keep.
-        entries: places in queues to fill.
+        entries: places in queues to fill, ascending in each queue.
         retained: last persisted messages, by namespace and topic; each replaces the one before.
+        identities: messages that are recognised when they come again, by scope.
         removed_entries: places to empty.
         removed_queues: queues to remove with all their entries.
         removed_records: messages to forget; no entry refers to them any more.
+        removed_scopes: scopes of identities to forget.
     """
 
     queues: Mapping[QueueId, QueueDefinition]
     dropped_counts: Mapping[QueueId, int]
+    positions: Mapping[QueueId, DownlinkPosition]
     records: Mapping[RecordId, Verified[Message]]
-    entries: Mapping[tuple[QueueId, Place], StoredEntry]
+    entries: Mapping[tuple[QueueId, Place], Entry]
     retained: Mapping[tuple[Hash, Topic], Verified[Message]]
+    identities: Sequence[tuple[Scope, int]]
     removed_entries: Sequence[tuple[QueueId, Place]]
     removed_queues: Sequence[QueueId]
     removed_records: Sequence[RecordId]
+    removed_scopes: Sequence[Scope]

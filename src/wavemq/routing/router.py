@@ -18,18 +18,24 @@ from wavemq.clock import Instant
 from wavemq.routing.config import RoutingConfig
 from wavemq.routing.core import (
     Core,
+    DropCause,
     JournalFlush,
     JournalRetry,
     QueueExpiry,
     ReadRetry,
+    ReturnsDue,
     TimerKey,
     UplinkPause,
     UplinkSubscriptionRetry,
 )
 from wavemq.routing.effects import Effect
 from wavemq.routing.events import (
+    ClockStepped,
     ConsumerAttached,
     ConsumerDetached,
+    CreditChanged,
+    DeliveriesAcknowledged,
+    DeliveriesReturned,
     DeliveryConfirmed,
     DownlinkReceived,
     Event,
@@ -53,10 +59,12 @@ from wavemq.routing.events import (
     UplinkDisconnected,
     UplinkSubscriptionEnded,
 )
+from wavemq.routing.identities import Repeats
 from wavemq.routing.intake import Intake
 from wavemq.routing.journaling import Journaling
 from wavemq.routing.ledger import Ledger
-from wavemq.routing.records import ConsumerQueueDefinition, Snapshot, UplinkQueueDefinition
+from wavemq.routing.records import ConsumerQueueDefinition, UplinkQueueDefinition
+from wavemq.routing.snapshot import Snapshot
 from wavemq.routing.statistics import RouterStatistics
 from wavemq.routing.subscribing import Subscribing
 from wavemq.routing.subscriptions import StandingSubscription
@@ -76,6 +84,7 @@ class Router:
         self._core = core = Core(
             config,
             Ledger(snapshot, resident_bytes_max=config.resident_bytes_max),
+            Repeats(snapshot.identities),
             now=now,
         )
         core.counts.corrupt = snapshot.corrupt_count
@@ -87,7 +96,7 @@ class Router:
         self._uplinks = Uplinks(core, stored_uplinks)
         self._intake = Intake(core, self._uplinks)
         self._subscribing = Subscribing(core, self._uplinks)
-        self._journaling = Journaling(core, self._intake, self._subscribing, self._uplinks)
+        self._journaling = Journaling(core, self._subscribing, self._uplinks)
         for stored in snapshot.queues:
             if isinstance(stored.definition, ConsumerQueueDefinition):
                 self._subscribing.restore(stored.definition, stored)
@@ -110,6 +119,17 @@ class Router:
         self._journaling.order_write()
         effects, core.effects = core.effects, []
         return effects
+
+    @property
+    def router_id(self) -> str:
+        """The router's own id, which lives as long as its journal."""
+        return self._core.config.router_id
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that was promised so far is on disk."""
+        ledger = self._core.ledger
+        return not (ledger.is_writing or ledger.draft.is_urgent)
 
     def next_deadline(self) -> Instant | None:
         """Return when to report `TimerFired` at the latest; None: never."""
@@ -135,9 +155,7 @@ class Router:
             peer_error_count=counts.peer_errors,
             persisted_count=counts.persisted,
             query_count=counts.queries,
-            dropped_count=counts.dropped,
-            expired_count=counts.expired,
-            refused_count=counts.refused,
+            dropped={cause.value: counts.dropped[cause] for cause in DropCause},
             corrupt_count=counts.corrupt,
             withdrawn_count=counts.withdrawn,
             revoked_count=counts.revoked,
@@ -189,6 +207,12 @@ class Router:
                 self._subscribing.reproved(event)
             case ConsumerAttached():
                 self._subscribing.attached(event)
+            case DeliveriesAcknowledged():
+                self._subscribing.acknowledged(event)
+            case DeliveriesReturned():
+                self._subscribing.returned(event)
+            case CreditChanged():
+                self._subscribing.credit_changed(event)
             case ConsumerDetached():
                 self._subscribing.detached(event)
             case UplinkConnected():
@@ -203,6 +227,9 @@ class Router:
                 self._journaling.read(event)
             case RecordsUnread():
                 self._journaling.unread(event)
+            case ClockStepped():
+                self._core.timers.shift(event.by_ns)
+                self._subscribing.clock_stepped(event)
             case TimerFired():
                 pass  # what is due is taken at every call
             case _:
@@ -213,6 +240,8 @@ class Router:
         match key:
             case QueueExpiry():
                 self._subscribing.expiry_due(key)
+            case ReturnsDue():
+                self._subscribing.returns_due(key)
             case UplinkPause():
                 self._uplinks.pause_ended(key)
             case UplinkSubscriptionRetry():

@@ -6,6 +6,7 @@ from 0 at each start of the process, unless they say "now".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -22,11 +23,8 @@ class RouterStatistics:
         peer_error_count: frames and uplink subscriptions that designated routers refused.
         persisted_count: messages retained.
         query_count: queries answered from here.
-        dropped_count: messages that left queues without a reader: for want of room, by expiry, or
-            refused for good by the designated router, or unreadable on disk.
-        expired_count: those among them that went with their queue.
-        refused_count: those among them that a designated router refused.
-        corrupt_count: those that could not be read back, and queues set aside at the start.
+        dropped: messages that left queues without a reader, by the cause (see `DropCause`).
+        corrupt_count: messages that could not be read back, and what was set aside at the start.
         withdrawn_count: references taken back since the disk did not take them; their publishers
             were told so.
         revoked_count: subscriptions that ended since their authority was revoked.
@@ -53,9 +51,7 @@ class RouterStatistics:
     peer_error_count: int
     persisted_count: int
     query_count: int
-    dropped_count: int
-    expired_count: int
-    refused_count: int
+    dropped: Mapping[str, int]
     corrupt_count: int
     withdrawn_count: int
     revoked_count: int
@@ -72,3 +68,8 @@ class RouterStatistics:
     records: int
     durable_records: int
     resident_bytes: int
+
+    @property
+    def dropped_count(self) -> int:
+        """Messages that left queues without a reader, for any cause."""
+        return sum(self.dropped.values())

@@ -7,6 +7,9 @@ unnoticed, readers stop reading; peers give up subscriptions that are not theirs
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
 from wavemq.errors import (
     InvalidParameterError,
     NoSuchSubscriptionError,
@@ -17,12 +20,23 @@ from wavemq.errors import (
 )
 from wavemq.messages.message import SubscriptionRequest, subscription_id
 from wavemq.messages.verified import Verified
-from wavemq.routing.core import DISK_FAILS, NO_DESIGNATED_ROUTER, Core, QueueExpiry
+from wavemq.routing.core import (
+    DISK_FAILS,
+    NO_DESIGNATED_ROUTER,
+    Core,
+    DropCause,
+    QueueExpiry,
+    ReturnsDue,
+)
 from wavemq.routing.draft import PublishWaiter, SubscriptionWaiter
 from wavemq.routing.effects import Deliver, EndConsumer
 from wavemq.routing.events import (
+    ClockStepped,
     ConsumerAttached,
     ConsumerDetached,
+    CreditChanged,
+    DeliveriesAcknowledged,
+    DeliveriesReturned,
     DeliveryConfirmed,
     PeerSubscriptionRequested,
     PeerUnsubscribeRequested,
@@ -33,7 +47,8 @@ from wavemq.routing.events import (
 )
 from wavemq.routing.queue import MessageQueue
 from wavemq.routing.reader import next_deliveries
-from wavemq.routing.records import ConsumerQueueDefinition, QueueId, StoredQueue
+from wavemq.routing.records import ConsumerQueueDefinition, Entry, QueueId
+from wavemq.routing.snapshot import StoredQueue
 from wavemq.routing.subscriptions import Consumer, Subscription, absolute_end, key_of
 from wavemq.routing.uplinks import Uplinks
 
@@ -55,6 +70,7 @@ class Subscribing:
         core = self._core
         queue = MessageQueue(core.config.consumer_queue, stored.entries, stored.dropped_count)
         subscription = self._make(stored.queue, definition, queue)
+        subscription.position = stored.position
         if core.subscriptions.with_key(subscription.key) is None:
             core.subscriptions.add(subscription)
             core.watch_expiry(subscription)
@@ -87,8 +103,9 @@ class Subscribing:
         identity = subscription_id(event.source, event.identifier)
         for subscription in core.subscriptions.with_link(event.link):
             if subscription.key.identity == identity:
-                self.end(subscription, UnsubscribedError("the subscription was given up"))
-                core.reply_when_durable(PublishWaiter(event.request, (), b""))
+                error = UnsubscribedError("the subscription was given up")
+                self.end(subscription, error, DropCause.ENDED)
+                core.reply_when_durable(PublishWaiter(event.request))
                 return
         core.refuse(
             event.request,
@@ -185,7 +202,17 @@ class Subscribing:
         subscription = core.subscriptions.with_consumer(event.consumer)
         if subscription is None:
             return
-        entries = subscription.queue.confirm_through(event.place)
+        self._let_go(subscription, subscription.queue.confirm_through(event.place))
+
+    def acknowledged(self, event: DeliveriesAcknowledged) -> None:
+        """Let go of what a reader is done with."""
+        subscription = self._core.subscriptions.with_consumer(event.consumer)
+        if subscription is not None:
+            confirmed = (subscription.queue.confirm(place) for place in event.places)
+            self._let_go(subscription, [one for one in confirmed if one is not None])
+
+    def _let_go(self, subscription: Subscription, entries: Sequence[Entry]) -> None:
+        core = self._core
         if not entries:
             return
         for entry in entries:
@@ -194,6 +221,53 @@ class Subscribing:
         core.counts.delivered += len(entries)
         subscription.drained = core.now
         core.ready[subscription.queue_id] = None
+
+    def returned(self, event: DeliveriesReturned) -> None:
+        """Deliver again later what a reader gave back."""
+        core = self._core
+        subscription = core.subscriptions.with_consumer(event.consumer)
+        if subscription is None:
+            return
+        due = Instant(core.now + round(event.delay_s * NANOSECONDS_PER_SECOND))
+        for place in event.places:
+            entry = subscription.queue.return_later(place, due)
+            if entry is not None:
+                core.ledger.unpin(entry.record)
+        self._take_due(subscription)
+
+    def returns_due(self, key: ReturnsDue) -> None:
+        """Deliver again what was given back."""
+        subscription = self._core.subscriptions.with_queue(key.queue)
+        if subscription is not None:
+            self._take_due(subscription)
+
+    def _take_due(self, subscription: Subscription) -> None:
+        core, queue = self._core, subscription.queue
+        dropped = queue.take_due(core.now)
+        core.note_dropped(dropped)
+        if dropped.entries:
+            core.ledger.drop(subscription.queue_id, queue, dropped.entries)
+        core.ready[subscription.queue_id] = None
+        next_due = queue.next_due()
+        if next_due is not None:
+            core.timers.set(ReturnsDue(subscription.queue_id), next_due)
+
+    def credit_changed(self, event: CreditChanged) -> None:
+        """Let more or fewer messages be in flight to a reader."""
+        subscription = self._core.subscriptions.with_consumer(event.consumer)
+        if subscription is not None and subscription.consumer is not None:
+            subscription.consumer.credit = max(event.credit, 1)
+            self._core.ready[subscription.queue_id] = None
+
+    def clock_stepped(self, event: ClockStepped) -> None:
+        """Let nobody lose time by a clock that was set."""
+        core = self._core
+        for subscription in core.subscriptions.all():
+            subscription.drained = Instant(subscription.drained + event.by_ns)
+            subscription.queue.shift_due(event.by_ns)
+            # The timer moved along, but the end of the authority may have come nearer.
+            core.timers.cancel(QueueExpiry(subscription.queue_id))
+            core.watch_expiry(subscription)
 
     def detached(self, event: ConsumerDetached) -> None:
         """Take back what a stream did not confirm."""
@@ -223,9 +297,9 @@ class Subscribing:
         returned, dropped = subscription.queue.give_back()
         for entry in returned:
             core.ledger.unpin(entry.record)
-        if dropped:
-            core.counts.dropped += len(dropped)
-            core.ledger.drop(subscription.queue_id, subscription.queue, dropped)
+        core.note_dropped(dropped)
+        if dropped.entries:
+            core.ledger.drop(subscription.queue_id, subscription.queue, dropped.entries)
 
     # --- ends -------------------------------------------------------------------------------
 
@@ -235,7 +309,8 @@ class Subscribing:
         if subscription is None:
             return
         if subscription.deadline() <= core.now:
-            self.end(subscription, UnsubscribedError("the subscription has expired"))
+            error = UnsubscribedError("the subscription has expired")
+            self.end(subscription, error, DropCause.EXPIRY)
         else:
             core.watch_expiry(subscription)
 
@@ -244,7 +319,7 @@ class Subscribing:
         subscription = self._core.subscriptions.with_queue(event.queue)
         if subscription is not None and subscription.request.proof == event.proof:
             self._core.counts.revoked += 1
-            self.end(subscription, UnsubscribedError(event.reason))
+            self.end(subscription, UnsubscribedError(event.reason), DropCause.REVOKED)
 
     def reproved(self, event: SubscriptionReproved) -> None:
         """Go on with another proof; its reader notices nothing."""
@@ -258,7 +333,7 @@ class Subscribing:
         core.ledger.redefine_queue(known.queue_id, definition)
         self._uplinks.follow(known)
 
-    def end(self, subscription: Subscription, error: WaveMQError) -> None:
+    def end(self, subscription: Subscription, error: WaveMQError, cause: DropCause) -> None:
         """Remove a subscription with its queue and all that is in it."""
         core = self._core
         if subscription.consumer is not None:
@@ -266,11 +341,12 @@ class Subscribing:
         self._uplinks.unfollow(subscription)
         core.subscriptions.remove(subscription)
         core.timers.cancel(QueueExpiry(subscription.queue_id))
+        core.timers.cancel(ReturnsDue(subscription.queue_id))
+        core.forget_queue(subscription.queue_id)
         core.ready.pop(subscription.queue_id, None)
         core.stalled.pop(subscription.queue_id, None)
         removed_count = core.ledger.remove_queue(subscription.queue_id, subscription.queue)
-        core.counts.dropped += removed_count
-        core.counts.expired += removed_count
+        core.counts.dropped[cause] += removed_count
 
 
 def _terms(subscription: Verified[SubscriptionRequest]) -> tuple[object, ...]:

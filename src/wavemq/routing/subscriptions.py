@@ -17,7 +17,7 @@ from wavemq.messages.verified import Verified
 from wavemq.routing.config import QUEUE_EXPIRY_SECONDS_MIN
 from wavemq.routing.events import ConsumerId
 from wavemq.routing.queue import MessageQueue
-from wavemq.routing.records import ConsumerQueueDefinition, QueueId
+from wavemq.routing.records import ConsumerQueueDefinition, DownlinkPosition, QueueId
 from wavemq.routing.trie import FilterTrie
 from wavemq.wave.hashes import Hash
 
@@ -77,6 +77,7 @@ class Subscription:
         "key",
         "link",
         "open_attempts",
+        "position",
         "queue",
         "queue_id",
         "request",
@@ -98,6 +99,7 @@ class Subscription:
         self.link = ""
         self.is_open_upstream = False
         self.open_attempts = 0
+        self.position: DownlinkPosition | None = None
         self._queue_expiry_s = queue_expiry_s
         self.key = key_of(definition)
         self.redefine(definition)

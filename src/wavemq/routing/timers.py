@@ -44,6 +44,11 @@ class Timers(Generic[KeyT]):
         """Forget a key."""
         self._instants.pop(key, None)
 
+    def shift(self, by_ns: int) -> None:
+        """Move all instants."""
+        self._instants = {key: Instant(due + by_ns) for key, due in self._instants.items()}
+        self._heap = [(Instant(due + by_ns), number, key) for due, number, key in self._heap]
+
     def next_instant(self) -> Instant | None:
         """Return when the first key is due; None: there is none."""
         while self._heap:

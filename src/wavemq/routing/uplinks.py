@@ -14,7 +14,7 @@ from typing import Final
 
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
 from wavemq.errors import RemoteProtocolError, UnavailableError
-from wavemq.routing.core import Core, UplinkPause, UplinkSubscriptionRetry
+from wavemq.routing.core import Core, DropCause, UplinkPause, UplinkSubscriptionRetry
 from wavemq.routing.effects import (
     CloseUplinkSubscription,
     Delivery,
@@ -30,7 +30,8 @@ from wavemq.routing.events import (
 )
 from wavemq.routing.queue import MessageQueue
 from wavemq.routing.reader import next_deliveries
-from wavemq.routing.records import Place, QueueId, RecordId, StoredQueue, UplinkQueueDefinition
+from wavemq.routing.records import Place, QueueId, UplinkQueueDefinition
+from wavemq.routing.snapshot import StoredQueue
 from wavemq.routing.subscriptions import Subscription
 from wavemq.wave.hashes import Hash
 
@@ -69,7 +70,7 @@ class Uplink:
         self.failures = 0
         # Frames in flight that were refused for now, and how often.
         self.attempts: dict[Place, int] = {}
-        self.due_again: dict[Place, RecordId] = {}
+        self.due_again: dict[Place, None] = {}
 
 
 class Uplinks:
@@ -154,9 +155,9 @@ class Uplinks:
         returned, dropped = uplink.queue.give_back()
         for entry in returned:
             core.ledger.unpin(entry.record)
-        core.counts.dropped += len(dropped)
-        if dropped:
-            core.ledger.drop(uplink.queue_id, uplink.queue, dropped)
+        core.note_dropped(dropped)
+        if dropped.entries:
+            core.ledger.drop(uplink.queue_id, uplink.queue, dropped.entries)
         for subscription in self._subscriptions_of(uplink.namespace):
             subscription.is_open_upstream = False
             core.timers.cancel(UplinkSubscriptionRetry(subscription.queue_id))
@@ -186,8 +187,7 @@ class Uplinks:
         """Drop a message, or try it again later."""
         core = self._core
         uplink = self._by_namespace.get(event.namespace)
-        record = None if uplink is None else uplink.queue.record_in_flight(event.place)
-        if uplink is None or record is None:
+        if uplink is None or not uplink.queue.is_in_flight(event.place):
             return
         core.counts.peer_errors += 1
         attempts = uplink.attempts.get(event.place, 0) + 1
@@ -196,11 +196,10 @@ class Uplinks:
             uplink.queue.dropped_count += 1
             self._leave(uplink, event.place)
             core.ledger.note_dropped(uplink.queue_id, uplink.queue)
-            core.counts.dropped += 1
-            core.counts.refused += 1
+            core.counts.dropped[DropCause.REFUSED] += 1
             return
         uplink.attempts[event.place] = attempts
-        uplink.due_again[event.place] = record
+        uplink.due_again[event.place] = None
         if not uplink.is_paused:
             uplink.is_paused = True
             uplink.failures += 1
@@ -213,7 +212,7 @@ class Uplinks:
         uplink.is_paused = False
         frames: list[Delivery] = []
         for place in sorted(uplink.due_again):
-            message = core.ledger.message(uplink.due_again[place])
+            message = core.ledger.message(place)
             assert message is not None, "what is in flight is in memory"
             frames.append(Delivery(place, message.value.dequeued(uplink.queue.dropped_count)))
         uplink.due_again.clear()

@@ -9,11 +9,15 @@ proofs their hash: what fails it is set aside and counted, and the rest is serve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from wavemq.errors import CorruptRecordError
+
+IDENTITIES_PER_SCOPE_MAX: Final = 4096
+"""Newest identities that a journal keeps of each scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,27 @@ class QueueRow:
 
 @dataclass(frozen=True, slots=True)
 class EntryRow:
-    """A record's place in a queue."""
+    """A record in a queue: its place is its number, so that the entries of a queue ascend by it.
+
+    Attributes:
+        queue: that holds it.
+        record: that is held.
+        size_bytes: of it, as its queue counts it; below 2^32.
+        lane: 64 bits with a sign that mean nothing here.
+    """
 
     queue: int
-    place: int
     record: int
     size_bytes: int
+    lane: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRow:
+    """Something that was seen: 64 bits without a sign, in a scope of at most 64 bytes."""
+
+    scope: bytes
+    identity: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +70,82 @@ class JournalBatch:
     Writing what is there already replaces it; removing what is not there does nothing.
 
     Attributes:
-        queues: to create or replace.
+        queues: to create or replace; the entries of a queue that is replaced stay.
         dropped_counts: of queues.
-        records: to keep.
-        entries: to fill.
-        removed_entries: (queue, place).
+        marks: at most 64 bytes for each of some queues, which replace those before.
+        records: to keep; their numbers are above all that were ever kept before.
+        entries: to fill; in each queue their records ascend.
+        identities: seen, in this order; each scope keeps its newest `IDENTITIES_PER_SCOPE_MAX`.
+        removed_entries: (queue, record).
         removed_queues: with all their entries.
         removed_records: whose entries are all removed.
+        removed_scopes: to forget.
     """
 
     queues: Sequence[QueueRow] = ()
     dropped_counts: Mapping[int, int] = field(default_factory=dict)
+    marks: Mapping[int, bytes] = field(default_factory=dict)
     records: Sequence[RecordRow] = ()
     entries: Sequence[EntryRow] = ()
+    identities: Sequence[IdentityRow] = ()
     removed_entries: Sequence[tuple[int, int]] = ()
     removed_queues: Sequence[int] = ()
     removed_records: Sequence[int] = ()
+    removed_scopes: Sequence[bytes] = ()
+
+
+class EntryColumns:
+    """The entries of a queue, ascending by record, as columns: 20 bytes for each.
+
+    Args:
+        records: ascending, type `Q`.
+        sizes_bytes: type `I`, as long.
+        lanes: type `q`, as long.
+    """
+
+    __slots__ = ("lanes", "records", "sizes_bytes")
+
+    def __init__(
+        self,
+        records: array[int] | None = None,
+        sizes_bytes: array[int] | None = None,
+        lanes: array[int] | None = None,
+    ) -> None:
+        self.records = array("Q") if records is None else records
+        self.sizes_bytes = array("I") if sizes_bytes is None else sizes_bytes
+        self.lanes = array("q") if lanes is None else lanes
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        return zip(self.records, self.sizes_bytes, self.lanes, strict=True)
+
+    @classmethod
+    def of(cls, entries: Iterable[EntryRow]) -> EntryColumns:
+        """Return entries, which ascend by record, as columns."""
+        columns = cls()
+        for entry in entries:
+            columns.append(entry.record, entry.size_bytes, entry.lane)
+        return columns
+
+    def append(self, record: int, size_bytes: int, lane: int) -> None:
+        """Add an entry at the end; its record is above all others."""
+        self.records.append(record)
+        self.sizes_bytes.append(size_bytes)
+        self.lanes.append(lane)
 
 
 @dataclass(frozen=True, slots=True)
 class QueueContents:
-    """A queue with its entries, which ascend by place."""
+    """A queue with its entries; `mark` is empty if none was written."""
 
     queue: int
     definition: bytes = field(repr=False)
     proof: bytes = field(repr=False)
     dropped_count: int
-    entries: Sequence[EntryRow] = field(repr=False)
+    mark: bytes = field(repr=False)
+    entries: EntryColumns = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +153,16 @@ class JournalContents:
     """All but the bodies.
 
     Attributes:
-        queues: every sound queue.
-        next_queue: above every queue that is.
-        next_record: above every record that is.
-        corrupt_count: rows and files set aside at this start.
+        queues: every sound queue, ascending.
+        identities: by scope, the scope that was written to last at the end; the oldest of a scope
+            first.
+        next_queue: above every queue that ever was.
+        next_record: above every record that ever was.
+        corrupt_count: records, queues and files set aside at this start.
     """
 
     queues: Sequence[QueueContents]
+    identities: Mapping[bytes, Sequence[int]]
     next_queue: int
     next_record: int
     corrupt_count: int
@@ -105,7 +176,7 @@ class JournalStatistics:
         records: bodies.
         proofs: proofs, each once.
         size_bytes: of the files, or of the memory.
-        corrupt_count: rows set aside.
+        corrupt_count: records, queues and files set aside.
         write_count: batches written since it was opened.
     """
 

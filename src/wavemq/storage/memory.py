@@ -12,6 +12,8 @@ from typing import Final
 
 from wavemq.errors import CorruptRecordError
 from wavemq.storage.journal import (
+    IDENTITIES_PER_SCOPE_MAX,
+    EntryColumns,
     EntryRow,
     JournalBatch,
     JournalContents,
@@ -40,6 +42,10 @@ class MemoryJournal:
         self._entries: dict[int, dict[int, EntryRow]] = {}
         self._records: dict[int, RecordRow] = {}
         self._settings: dict[str, bytes] = {}
+        self._marks: dict[int, bytes] = {}
+        self._identities: dict[bytes, list[int]] = {}
+        self._next_queue = 1
+        self._next_record = 1
         self._write_count = 0
 
     def contents(self) -> JournalContents:
@@ -50,14 +56,16 @@ class MemoryJournal:
                 row.definition,
                 row.proof,
                 self._dropped_counts.get(queue, 0),
-                [entry for _, entry in sorted(self._entries.get(queue, {}).items())],
+                self._marks.get(queue, b""),
+                EntryColumns.of(self._entries.get(queue, {}).values()),
             )
             for queue, row in sorted(self._queues.items())
         ]
         return JournalContents(
             queues,
-            next_queue=max(self._queues, default=0) + 1,
-            next_record=max(self._records, default=0) + 1,
+            {scope: list(identities) for scope, identities in self._identities.items()},
+            next_queue=self._next_queue,
+            next_record=self._next_record,
             corrupt_count=0,
         )
 
@@ -65,19 +73,29 @@ class MemoryJournal:
         """Take changes."""
         for row in batch.queues:
             self._queues[row.queue] = row
+            self._next_queue = max(self._next_queue, row.queue + 1)
         self._dropped_counts.update(batch.dropped_counts)
+        self._marks.update(batch.marks)
         for record in batch.records:
             self._records[record.record] = record
+            self._next_record = max(self._next_record, record.record + 1)
         for entry in batch.entries:
-            self._entries.setdefault(entry.queue, {})[entry.place] = entry
-        for queue, place in batch.removed_entries:
-            self._entries.get(queue, {}).pop(place, None)
+            self._entries.setdefault(entry.queue, {})[entry.record] = entry
+        for seen in batch.identities:
+            identities = self._identities.pop(seen.scope, [])
+            identities.append(seen.identity)
+            self._identities[seen.scope] = identities[-IDENTITIES_PER_SCOPE_MAX:]
+        for queue, held in batch.removed_entries:
+            self._entries.get(queue, {}).pop(held, None)
         for queue in batch.removed_queues:
             self._queues.pop(queue, None)
             self._dropped_counts.pop(queue, None)
+            self._marks.pop(queue, None)
             self._entries.pop(queue, None)
         for removed in batch.removed_records:
             self._records.pop(removed, None)
+        for scope in batch.removed_scopes:
+            self._identities.pop(scope, None)
         self._write_count += 1
 
     def read(self, records: Sequence[int]) -> Mapping[int, RecordRow | CorruptRecordError]:

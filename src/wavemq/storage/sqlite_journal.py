@@ -15,7 +15,8 @@ from typing import Final
 
 from wavemq.errors import CorruptRecordError
 from wavemq.storage.journal import (
-    EntryRow,
+    IDENTITIES_PER_SCOPE_MAX,
+    EntryColumns,
     JournalBatch,
     JournalContents,
     JournalStatistics,
@@ -35,16 +36,21 @@ CREATE TABLE IF NOT EXISTS settings (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS queues (
     queue INTEGER PRIMARY KEY, proof INTEGER NOT NULL, definition BLOB NOT NULL,
-    checksum INTEGER NOT NULL, dropped INTEGER NOT NULL DEFAULT 0
+    checksum INTEGER NOT NULL, dropped INTEGER NOT NULL DEFAULT 0,
+    mark BLOB NOT NULL DEFAULT x''
 ) STRICT;
 CREATE TABLE IF NOT EXISTS records (
     record INTEGER PRIMARY KEY, proof INTEGER NOT NULL, checksum INTEGER NOT NULL,
     body BLOB NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS entries (
-    queue INTEGER NOT NULL, place INTEGER NOT NULL, record INTEGER NOT NULL,
-    size INTEGER NOT NULL, PRIMARY KEY (queue, place)
+    queue INTEGER NOT NULL, record INTEGER NOT NULL, size INTEGER NOT NULL,
+    lane INTEGER NOT NULL, PRIMARY KEY (queue, record)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS identities (
+    number INTEGER PRIMARY KEY, scope BLOB NOT NULL, identity BLOB NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS identities_by_scope ON identities (scope, number);
 CREATE TABLE IF NOT EXISTS quarantine (
     kind TEXT NOT NULL, number INTEGER NOT NULL, proof INTEGER NOT NULL, content BLOB NOT NULL
 ) STRICT;
@@ -85,7 +91,8 @@ class SqliteJournal:
         with self._file.transaction() as connection:
             queues: list[QueueContents] = []
             rows = connection.execute(
-                "SELECT queue, proof, definition, checksum, dropped FROM queues ORDER BY queue"
+                "SELECT queue, proof, definition, checksum, dropped, mark "
+                "FROM queues ORDER BY queue"
             ).fetchall()
             for row in rows:
                 found = self._queue_contents(connection, *row)
@@ -104,12 +111,19 @@ class SqliteJournal:
                 "(SELECT COALESCE(MAX(queue), 0) FROM queues), "
                 "(SELECT COALESCE(MAX(queue), 0) FROM entries))"
             ).fetchone()
+            identities: dict[bytes, list[int]] = {}
+            for scope, identity in connection.execute(
+                "SELECT scope, identity FROM identities ORDER BY number"
+            ):
+                known = identities.pop(scope, [])
+                known.append(int.from_bytes(identity, "big"))
+                identities[scope] = known[-IDENTITIES_PER_SCOPE_MAX:]
             (next_record,) = connection.execute(
                 "SELECT 1 + MAX("
                 "(SELECT COALESCE(MAX(record), 0) FROM records), "
                 "(SELECT COALESCE(MAX(record), 0) FROM entries))"
             ).fetchone()
-        return JournalContents(queues, next_queue, next_record, self._corrupt_count)
+        return JournalContents(queues, identities, next_queue, next_record, self._corrupt_count)
 
     def _queue_contents(
         self,
@@ -119,6 +133,7 @@ class SqliteJournal:
         definition: bytes,
         found_checksum: int,
         dropped_count: int,
+        mark: bytes,
     ) -> QueueContents | None:
         """Return a queue with its entries; None if it is unsound."""
         if found_checksum != checksum(queue, definition):
@@ -127,13 +142,12 @@ class SqliteJournal:
             proof_content = self._file.proof(connection, proof)
         except CorruptRecordError:
             return None
-        entries = [
-            EntryRow(queue, place, record, size_bytes)
-            for place, record, size_bytes in connection.execute(
-                "SELECT place, record, size FROM entries WHERE queue = ? ORDER BY place", (queue,)
-            )
-        ]
-        return QueueContents(queue, definition, proof_content, dropped_count, entries)
+        entries = EntryColumns()
+        for row in connection.execute(
+            "SELECT record, size, lane FROM entries WHERE queue = ? ORDER BY record", (queue,)
+        ):
+            entries.append(*row)
+        return QueueContents(queue, definition, proof_content, dropped_count, mark, entries)
 
     # --- records ----------------------------------------------------------------------------
 
@@ -177,13 +191,21 @@ class SqliteJournal:
             ],
         )
         connection.executemany(
-            "INSERT OR REPLACE INTO entries (queue, place, record, size) VALUES (?, ?, ?, ?)",
-            [(row.queue, row.place, row.record, row.size_bytes) for row in batch.entries],
+            "INSERT OR REPLACE INTO entries (queue, record, size, lane) VALUES (?, ?, ?, ?)",
+            [(row.queue, row.record, row.size_bytes, row.lane) for row in batch.entries],
+        )
+        connection.executemany(
+            "UPDATE queues SET mark = ? WHERE queue = ?",
+            [(mark, queue) for queue, mark in batch.marks.items()],
+        )
+        connection.executemany(
+            "INSERT INTO identities (scope, identity) VALUES (?, ?)",
+            [(row.scope, row.identity.to_bytes(8, "big")) for row in batch.identities],
         )
 
     def _remove(self, connection: sqlite3.Connection, batch: JournalBatch) -> None:
         connection.executemany(
-            "DELETE FROM entries WHERE queue = ? AND place = ?", batch.removed_entries
+            "DELETE FROM entries WHERE queue = ? AND record = ?", batch.removed_entries
         )
         removed_queues = [(queue,) for queue in batch.removed_queues]
         connection.executemany("DELETE FROM entries WHERE queue = ?", removed_queues)

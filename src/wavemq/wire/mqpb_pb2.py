@@ -4,100 +4,119 @@
 # source: mqpb.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "mqpb.proto"
+    _runtime_version.Domain.PUBLIC,
+    7,
+    35,
+    1,
+    '',
+    'mqpb.proto'
 )
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\nmqpb.proto\x12\x04mqpb"\x18\n\x16\x43onnectionStatusParams"F\n\x18\x43onnectionStatusResponse\x12\x12\n\ntotalPeers\x18\x01 \x01(\x05\x12\x16\n\x0e\x63onnectedPeers\x18\x02 \x01(\x05"m\n\x0bQueryParams\x12&\n\x0bperspective\x18\x01 \x01(\x0b\x32\x11.mqpb.Perspective\x12\x11\n\tnamespace\x18\x02 \x01(\x0c\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\x16\n\x0e\x63ustomProofDER\x18\x04 \x01(\x0c"J\n\x0cQueryMessage\x12\x1a\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x0b.mqpb.Error\x12\x1e\n\x07message\x18\x02 \x01(\x0b\x32\r.mqpb.Message"l\n\x0fPeerQueryParams\x12\x14\n\x0csourceEntity\x18\x01 \x01(\x0c\x12\x11\n\tnamespace\x18\x02 \x01(\x0c\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x10\n\x08proofDER\x18\x05 \x01(\x0c"9\n\x15PeerUnsubscribeParams\x12\x14\n\x0csourceEntity\x18\x01 \x01(\x0c\x12\n\n\x02id\x18\x02 \x01(\t"5\n\x17PeerUnsubscribeResponse\x12\x1a\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x0b.mqpb.Error"/\n\x11PeerPublishParams\x12\x1a\n\x03msg\x18\x01 \x01(\x0b\x32\r.mqpb.Message"1\n\x13PeerPublishResponse\x12\x1a\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x0b.mqpb.Error"y\n\x13PeerSubscriptionTBS\x12\x14\n\x0csourceEntity\x18\x01 \x01(\x0c\x12\x11\n\tnamespace\x18\x02 \x01(\x0c\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\n\n\x02id\x18\x04 \x01(\t\x12\x10\n\x08routerID\x18\x05 \x01(\t\x12\x0e\n\x06\x65xpiry\x18\x06 \x01(\x03"z\n\x13PeerSubscribeParams\x12&\n\x03tbs\x18\x01 \x01(\x0b\x32\x19.mqpb.PeerSubscriptionTBS\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x10\n\x08proofDER\x18\x03 \x01(\x0c\x12\x16\n\x0e\x61\x62soluteExpiry\x18\x04 \x01(\x03"\xdc\x01\n\rPublishParams\x12&\n\x0bperspective\x18\x01 \x01(\x0b\x32\x11.mqpb.Perspective\x12\x11\n\tnamespace\x18\x02 \x01(\x0c\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12$\n\x07\x63ontent\x18\x04 \x03(\x0b\x32\x13.mqpb.PayloadObject\x12\x1b\n\x13\x65ncryptionPartition\x18\x05 \x03(\x0c\x12\x0f\n\x07persist\x18\x06 \x01(\x08\x12\x16\n\x0e\x63ustomProofDER\x18\x07 \x01(\x0c\x12\x17\n\x0f\x65ncryptWithJEDI\x18\x08 \x01(\x08"-\n\x0fPublishResponse\x12\x1a\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x0b.mqpb.Error"\xcb\x01\n\nMessageTBS\x12\x14\n\x0csourceEntity\x18\x01 \x01(\x0c\x12)\n\x0esourceLocation\x18\x02 \x01(\x0b\x32\x11.mqpb.LocationURI\x12\x11\n\tnamespace\x18\x03 \x01(\x0c\x12\x0b\n\x03uri\x18\x04 \x01(\t\x12$\n\x07payload\x18\x05 \x03(\x0b\x32\x13.mqpb.PayloadObject\x12\x14\n\x0coriginRouter\x18\x06 \x01(\t\x12 \n\x08jediData\x18\x07 \x01(\x0b\x32\x0e.mqpb.JEDIData"\xcd\x01\n\x07Message\x12\x1a\n\x05proof\x18\x01 \x01(\x0b\x32\x0b.mqpb.Proof\x12\x10\n\x08proofDER\x18\x02 \x01(\x0c\x12\x1d\n\x03tbs\x18\x03 \x01(\x0b\x32\x10.mqpb.MessageTBS\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x1b\n\x13\x65ncryptionPartition\x18\x05 \x03(\x0c\x12\x12\n\ntimestamps\x18\x06 \x03(\x03\x12\r\n\x05\x64rops\x18\x07 \x03(\x03\x12\x0f\n\x07persist\x18\x08 \x01(\x08\x12\x11\n\tproofHash\x18\t \x01(\x0c"0\n\rPayloadObject\x12\x0e\n\x06schema\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c"\x1d\n\x08JEDIData\x12\x11\n\ttimestamp\x18\x01 \x01(\x03"/\n\x07Payload\x12$\n\x07objects\x18\x01 \x03(\x0b\x32\x13.mqpb.PayloadObject"\xad\x01\n\x0fSubscribeParams\x12&\n\x0bperspective\x18\x01 \x01(\x0b\x32\x11.mqpb.Perspective\x12\x11\n\tnamespace\x18\x02 \x01(\x0c\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\x16\n\x0e\x63ustomProofDER\x18\x04 \x01(\x0c\x12\x12\n\nidentifier\x18\x05 \x01(\t\x12\x0e\n\x06\x65xpiry\x18\x06 \x01(\x03\x12\x16\n\x0e\x61\x62soluteExpiry\x18\x07 \x01(\x03"Q\n\x13SubscriptionMessage\x12\x1a\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x0b.mqpb.Error\x12\x1e\n\x07message\x18\x02 \x01(\x0b\x32\r.mqpb.Message"&\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t"Y\n\x0bPerspective\x12(\n\x0c\x65ntitySecret\x18\x01 \x01(\x0b\x32\x12.mqpb.EntitySecret\x12 \n\x08location\x18\x02 \x01(\x0b\x32\x0e.mqpb.Location"/\n\x0c\x45ntitySecret\x12\x0b\n\x03\x44\x45R\x18\x01 \x01(\x0c\x12\x12\n\npassphrase\x18\x02 \x01(\x0c"I\n\x08Location\x12&\n\x0blocationURI\x18\x01 \x01(\x0b\x32\x11.mqpb.LocationURI\x12\x15\n\ragentLocation\x18\x02 \x01(\t"+\n\x0bLocationURI\x12\x0b\n\x03URI\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05"\xb4\x01\n\x05Proof\x12#\n\x08\x65lements\x18\x01 \x03(\x0b\x32\x11.mqpb.Attestation\x12\x1e\n\x05paths\x18\x02 \x03(\x0b\x32\x0f.mqpb.ProofPath\x12\x1c\n\x06policy\x18\x03 \x01(\x0b\x32\x0c.mqpb.Policy\x12\x0e\n\x06\x65xpiry\x18\x04 \x01(\x03\x12\x0f\n\x07subject\x18\x05 \x01(\x0c\x12\'\n\x0fsubjectLocation\x18\x06 \x01(\x0b\x32\x0e.mqpb.Location"\x1d\n\tProofPath\x12\x10\n\x08\x65lements\x18\x01 \x03(\x05"\xf3\x01\n\x0b\x41ttestation\x12\x0b\n\x03\x44\x45R\x18\x01 \x01(\x0c\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\x12#\n\x04\x62ody\x18\x03 \x01(\x0b\x32\x15.mqpb.AttestationBody\x12\x13\n\x0bverifierKey\x18\x04 \x01(\x0c\x12\x11\n\tproverKey\x18\x05 \x01(\x0c\x12\x13\n\x0bsubjectHash\x18\x06 \x01(\x0c\x12\'\n\x0fsubjectLocation\x18\x07 \x01(\x0b\x32\x0e.mqpb.Location\x12+\n\x08validity\x18\x08 \x01(\x0b\x32\x19.mqpb.AttestationValidity\x12\x11\n\tpartition\x18\t \x03(\x0c"\xae\x01\n\x0f\x41ttestationBody\x12\x16\n\x0e\x44\x65\x63odedBodyDER\x18\x01 \x01(\x0c\x12\x14\n\x0c\x61ttesterHash\x18\x02 \x01(\x0c\x12(\n\x10\x61ttesterLocation\x18\x03 \x01(\x0b\x32\x0e.mqpb.Location\x12\x1c\n\x06policy\x18\x04 \x01(\x0b\x32\x0c.mqpb.Policy\x12\x11\n\tvalidFrom\x18\x05 \x01(\x03\x12\x12\n\nvalidUntil\x18\x06 \x01(\x03"\xbd\x01\n\x13\x41ttestationValidity\x12\r\n\x05valid\x18\x01 \x01(\x08\x12\x0f\n\x07revoked\x18\x02 \x01(\x08\x12\x0f\n\x07\x65xpired\x18\x03 \x01(\x08\x12\x11\n\tmalformed\x18\x04 \x01(\x08\x12\x14\n\x0cnotDecrypted\x18\x05 \x01(\x08\x12\x12\n\nsrcInvalid\x18\x06 \x01(\x08\x12\x12\n\ndstInvalid\x18\x07 \x01(\x08\x12\x0f\n\x07message\x18\x08 \x01(\t\x12\x13\n\x0bnotValidYet\x18\t \x01(\x08"b\n\x06Policy\x12\x30\n\x10trustLevelPolicy\x18\x01 \x01(\x0b\x32\x16.mqpb.TrustLevelPolicy\x12&\n\x0brTreePolicy\x18\x02 \x01(\x0b\x32\x11.mqpb.RTreePolicy"!\n\x10TrustLevelPolicy\x12\r\n\x05trust\x18\x01 \x01(\x05"}\n\x0bRTreePolicy\x12\x11\n\tnamespace\x18\x01 \x01(\x0c\x12\x14\n\x0cindirections\x18\x02 \x01(\r\x12.\n\nstatements\x18\x03 \x03(\x0b\x32\x1a.mqpb.RTreePolicyStatement\x12\x15\n\rvisibilityURI\x18\x04 \x03(\x0c"T\n\x14RTreePolicyStatement\x12\x15\n\rpermissionSet\x18\x01 \x01(\x0c\x12\x13\n\x0bpermissions\x18\x02 \x03(\t\x12\x10\n\x08resource\x18\x03 \x01(\t2\x84\x02\n\x06WAVEMQ\x12\x35\n\x07Publish\x12\x13.mqpb.PublishParams\x1a\x15.mqpb.PublishResponse\x12?\n\tSubscribe\x12\x15.mqpb.SubscribeParams\x1a\x19.mqpb.SubscriptionMessage0\x01\x12\x30\n\x05Query\x12\x11.mqpb.QueryParams\x1a\x12.mqpb.QueryMessage0\x01\x12P\n\x10\x43onnectionStatus\x12\x1c.mqpb.ConnectionStatusParams\x1a\x1e.mqpb.ConnectionStatusResponse2\xab\x02\n\rWAVEMQPeering\x12\x41\n\x0bPeerPublish\x12\x17.mqpb.PeerPublishParams\x1a\x19.mqpb.PeerPublishResponse\x12G\n\rPeerSubscribe\x12\x19.mqpb.PeerSubscribeParams\x1a\x19.mqpb.SubscriptionMessage0\x01\x12M\n\x0fPeerUnsubscribe\x12\x1b.mqpb.PeerUnsubscribeParams\x1a\x1d.mqpb.PeerUnsubscribeResponse\x12?\n\x10PeerQueryRequest\x12\x15.mqpb.PeerQueryParams\x1a\x12.mqpb.QueryMessage0\x01\x62\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\nmqpb.proto\x12\x04mqpb\"\x18\n\x16\x43onnectionStatusParams\"F\n\x18\x43onnectionStatusResponse\x12\x12\n\ntotalPeers\x18\x01 \x01(\x05\x12\x16\n\x0e\x63onnectedPeers\x18\x02 \x01(\x05\"m\n\x0bQueryParams\x12&\n\x0bperspective\x18\x01 \x01(\x0b\x32\x11.mqpb.Perspective\x12\x11\n\tnamespace\x18\x02 \x01(\x0c\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\x16\n\x0e\x63ustomProofDER\x18\x04 \x01(\x0c\"J\n\x0cQueryMessage\x12\x1a\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x0b.mqpb.Error\x12\x1e\n\x07message\x18\x02 \x01(\x0b\x32\r.mqpb.Message\"l\n\x0fPeerQueryParams\x12\x14\n\x0csourceEntity\x18\x01 \x01(\x0c\x12\x11\n\tnamespace\x18\x02 \x01(\x0c\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x10\n\x08proofDER\x18\x05 \x01(\x0c\"9\n\x15PeerUnsubscribeParams\x12\x14\n\x0csourceEntity\x18\x01 \x01(\x0c\x12\n\n\x02id\x18\x02 \x01(\t\"5\n\x17PeerUnsubscribeResponse\x12\x1a\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x0b.mqpb.Error\"/\n\x11PeerPublishParams\x12\x1a\n\x03msg\x18\x01 \x01(\x0b\x32\r.mqpb.Message\"1\n\x13PeerPublishResponse\x12\x1a\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x0b.mqpb.Error\"y\n\x13PeerSubscriptionTBS\x12\x14\n\x0csourceEntity\x18\x01 \x01(\x0c\x12\x11\n\tnamespace\x18\x02 \x01(\x0c\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\n\n\x02id\x18\x04 \x01(\t\x12\x10\n\x08routerID\x18\x05 \x01(\t\x12\x0e\n\x06\x65xpiry\x18\x06 \x01(\x03\"z\n\x13PeerSubscribeParams\x12&\n\x03tbs\x18\x01 \x01(\x0b\x32\x19.mqpb.PeerSubscriptionTBS\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x10\n\x08proofDER\x18\x03 \x01(\x0c\x12\x16\n\x0e\x61\x62soluteExpiry\x18\x04 \x01(\x03\"\xdc\x01\n\rPublishParams\x12&\n\x0bperspective\x18\x01 \x01(\x0b\x32\x11.mqpb.Perspective\x12\x11\n\tnamespace\x18\x02 \x01(\x0c\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12$\n\x07\x63ontent\x18\x04 \x03(\x0b\x32\x13.mqpb.PayloadObject\x12\x1b\n\x13\x65ncryptionPartition\x18\x05 \x03(\x0c\x12\x0f\n\x07persist\x18\x06 \x01(\x08\x12\x16\n\x0e\x63ustomProofDER\x18\x07 \x01(\x0c\x12\x17\n\x0f\x65ncryptWithJEDI\x18\x08 \x01(\x08\"-\n\x0fPublishResponse\x12\x1a\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x0b.mqpb.Error\"\xcb\x01\n\nMessageTBS\x12\x14\n\x0csourceEntity\x18\x01 \x01(\x0c\x12)\n\x0esourceLocation\x18\x02 \x01(\x0b\x32\x11.mqpb.LocationURI\x12\x11\n\tnamespace\x18\x03 \x01(\x0c\x12\x0b\n\x03uri\x18\x04 \x01(\t\x12$\n\x07payload\x18\x05 \x03(\x0b\x32\x13.mqpb.PayloadObject\x12\x14\n\x0coriginRouter\x18\x06 \x01(\t\x12 \n\x08jediData\x18\x07 \x01(\x0b\x32\x0e.mqpb.JEDIData\"\xcd\x01\n\x07Message\x12\x1a\n\x05proof\x18\x01 \x01(\x0b\x32\x0b.mqpb.Proof\x12\x10\n\x08proofDER\x18\x02 \x01(\x0c\x12\x1d\n\x03tbs\x18\x03 \x01(\x0b\x32\x10.mqpb.MessageTBS\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x1b\n\x13\x65ncryptionPartition\x18\x05 \x03(\x0c\x12\x12\n\ntimestamps\x18\x06 \x03(\x03\x12\r\n\x05\x64rops\x18\x07 \x03(\x03\x12\x0f\n\x07persist\x18\x08 \x01(\x08\x12\x11\n\tproofHash\x18\t \x01(\x0c\"0\n\rPayloadObject\x12\x0e\n\x06schema\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"\x1d\n\x08JEDIData\x12\x11\n\ttimestamp\x18\x01 \x01(\x03\"/\n\x07Payload\x12$\n\x07objects\x18\x01 \x03(\x0b\x32\x13.mqpb.PayloadObject\"\xad\x01\n\x0fSubscribeParams\x12&\n\x0bperspective\x18\x01 \x01(\x0b\x32\x11.mqpb.Perspective\x12\x11\n\tnamespace\x18\x02 \x01(\x0c\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\x16\n\x0e\x63ustomProofDER\x18\x04 \x01(\x0c\x12\x12\n\nidentifier\x18\x05 \x01(\t\x12\x0e\n\x06\x65xpiry\x18\x06 \x01(\x03\x12\x16\n\x0e\x61\x62soluteExpiry\x18\x07 \x01(\x03\"Q\n\x13SubscriptionMessage\x12\x1a\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x0b.mqpb.Error\x12\x1e\n\x07message\x18\x02 \x01(\x0b\x32\r.mqpb.Message\"\x87\x01\n\x0e\x43onsumeRequest\x12(\n\tsubscribe\x18\x01 \x01(\x0b\x32\x15.mqpb.SubscribeParams\x12\x0e\n\x06\x63redit\x18\x02 \x01(\r\x12\x14\n\x0c\x61\x63knowledged\x18\x03 \x03(\x04\x12\x10\n\x08returned\x18\x04 \x03(\x04\x12\x13\n\x0breturnDelay\x18\x05 \x01(\x03\"h\n\x12PeerConsumeRequest\x12,\n\tsubscribe\x18\x01 \x01(\x0b\x32\x19.mqpb.PeerSubscribeParams\x12\x0e\n\x06\x63redit\x18\x02 \x01(\r\x12\x14\n\x0c\x61\x63knowledged\x18\x03 \x03(\x04\"X\n\x0f\x43onsumeResponse\x12\x1a\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x0b.mqpb.Error\x12)\n\ndeliveries\x18\x02 \x03(\x0b\x32\x15.mqpb.ConsumeDelivery\"Q\n\x0f\x43onsumeDelivery\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x1e\n\x07message\x18\x03 \x01(\x0b\x32\r.mqpb.Message\";\n\x11PeerPublishFrames\x12&\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x16.mqpb.PeerPublishFrame\"T\n\x10PeerPublishFrame\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x1a\n\x03msg\x18\x03 \x01(\x0b\x32\r.mqpb.Message\">\n\x12PeerPublishAnswers\x12(\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x17.mqpb.PeerPublishAnswer\"A\n\x11PeerPublishAnswer\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x1a\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x0b.mqpb.Error\"&\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\"Y\n\x0bPerspective\x12(\n\x0c\x65ntitySecret\x18\x01 \x01(\x0b\x32\x12.mqpb.EntitySecret\x12 \n\x08location\x18\x02 \x01(\x0b\x32\x0e.mqpb.Location\"/\n\x0c\x45ntitySecret\x12\x0b\n\x03\x44\x45R\x18\x01 \x01(\x0c\x12\x12\n\npassphrase\x18\x02 \x01(\x0c\"I\n\x08Location\x12&\n\x0blocationURI\x18\x01 \x01(\x0b\x32\x11.mqpb.LocationURI\x12\x15\n\ragentLocation\x18\x02 \x01(\t\"+\n\x0bLocationURI\x12\x0b\n\x03URI\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\"\xb4\x01\n\x05Proof\x12#\n\x08\x65lements\x18\x01 \x03(\x0b\x32\x11.mqpb.Attestation\x12\x1e\n\x05paths\x18\x02 \x03(\x0b\x32\x0f.mqpb.ProofPath\x12\x1c\n\x06policy\x18\x03 \x01(\x0b\x32\x0c.mqpb.Policy\x12\x0e\n\x06\x65xpiry\x18\x04 \x01(\x03\x12\x0f\n\x07subject\x18\x05 \x01(\x0c\x12\'\n\x0fsubjectLocation\x18\x06 \x01(\x0b\x32\x0e.mqpb.Location\"\x1d\n\tProofPath\x12\x10\n\x08\x65lements\x18\x01 \x03(\x05\"\xf3\x01\n\x0b\x41ttestation\x12\x0b\n\x03\x44\x45R\x18\x01 \x01(\x0c\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\x12#\n\x04\x62ody\x18\x03 \x01(\x0b\x32\x15.mqpb.AttestationBody\x12\x13\n\x0bverifierKey\x18\x04 \x01(\x0c\x12\x11\n\tproverKey\x18\x05 \x01(\x0c\x12\x13\n\x0bsubjectHash\x18\x06 \x01(\x0c\x12\'\n\x0fsubjectLocation\x18\x07 \x01(\x0b\x32\x0e.mqpb.Location\x12+\n\x08validity\x18\x08 \x01(\x0b\x32\x19.mqpb.AttestationValidity\x12\x11\n\tpartition\x18\t \x03(\x0c\"\xae\x01\n\x0f\x41ttestationBody\x12\x16\n\x0e\x44\x65\x63odedBodyDER\x18\x01 \x01(\x0c\x12\x14\n\x0c\x61ttesterHash\x18\x02 \x01(\x0c\x12(\n\x10\x61ttesterLocation\x18\x03 \x01(\x0b\x32\x0e.mqpb.Location\x12\x1c\n\x06policy\x18\x04 \x01(\x0b\x32\x0c.mqpb.Policy\x12\x11\n\tvalidFrom\x18\x05 \x01(\x03\x12\x12\n\nvalidUntil\x18\x06 \x01(\x03\"\xbd\x01\n\x13\x41ttestationValidity\x12\r\n\x05valid\x18\x01 \x01(\x08\x12\x0f\n\x07revoked\x18\x02 \x01(\x08\x12\x0f\n\x07\x65xpired\x18\x03 \x01(\x08\x12\x11\n\tmalformed\x18\x04 \x01(\x08\x12\x14\n\x0cnotDecrypted\x18\x05 \x01(\x08\x12\x12\n\nsrcInvalid\x18\x06 \x01(\x08\x12\x12\n\ndstInvalid\x18\x07 \x01(\x08\x12\x0f\n\x07message\x18\x08 \x01(\t\x12\x13\n\x0bnotValidYet\x18\t \x01(\x08\"b\n\x06Policy\x12\x30\n\x10trustLevelPolicy\x18\x01 \x01(\x0b\x32\x16.mqpb.TrustLevelPolicy\x12&\n\x0brTreePolicy\x18\x02 \x01(\x0b\x32\x11.mqpb.RTreePolicy\"!\n\x10TrustLevelPolicy\x12\r\n\x05trust\x18\x01 \x01(\x05\"}\n\x0bRTreePolicy\x12\x11\n\tnamespace\x18\x01 \x01(\x0c\x12\x14\n\x0cindirections\x18\x02 \x01(\r\x12.\n\nstatements\x18\x03 \x03(\x0b\x32\x1a.mqpb.RTreePolicyStatement\x12\x15\n\rvisibilityURI\x18\x04 \x03(\x0c\"T\n\x14RTreePolicyStatement\x12\x15\n\rpermissionSet\x18\x01 \x01(\x0c\x12\x13\n\x0bpermissions\x18\x02 \x03(\t\x12\x10\n\x08resource\x18\x03 \x01(\t2\xc0\x02\n\x06WAVEMQ\x12\x35\n\x07Publish\x12\x13.mqpb.PublishParams\x1a\x15.mqpb.PublishResponse\x12?\n\tSubscribe\x12\x15.mqpb.SubscribeParams\x1a\x19.mqpb.SubscriptionMessage0\x01\x12\x30\n\x05Query\x12\x11.mqpb.QueryParams\x1a\x12.mqpb.QueryMessage0\x01\x12P\n\x10\x43onnectionStatus\x12\x1c.mqpb.ConnectionStatusParams\x1a\x1e.mqpb.ConnectionStatusResponse\x12:\n\x07\x43onsume\x12\x14.mqpb.ConsumeRequest\x1a\x15.mqpb.ConsumeResponse(\x01\x30\x01\x32\xbb\x03\n\rWAVEMQPeering\x12\x41\n\x0bPeerPublish\x12\x17.mqpb.PeerPublishParams\x1a\x19.mqpb.PeerPublishResponse\x12G\n\rPeerSubscribe\x12\x19.mqpb.PeerSubscribeParams\x1a\x19.mqpb.SubscriptionMessage0\x01\x12M\n\x0fPeerUnsubscribe\x12\x1b.mqpb.PeerUnsubscribeParams\x1a\x1d.mqpb.PeerUnsubscribeResponse\x12?\n\x10PeerQueryRequest\x12\x15.mqpb.PeerQueryParams\x1a\x12.mqpb.QueryMessage0\x01\x12J\n\x11PeerPublishStream\x12\x17.mqpb.PeerPublishFrames\x1a\x18.mqpb.PeerPublishAnswers(\x01\x30\x01\x12\x42\n\x0bPeerConsume\x12\x18.mqpb.PeerConsumeRequest\x1a\x15.mqpb.ConsumeResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "mqpb_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mqpb_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_CONNECTIONSTATUSPARAMS"]._serialized_start = 20
-    _globals["_CONNECTIONSTATUSPARAMS"]._serialized_end = 44
-    _globals["_CONNECTIONSTATUSRESPONSE"]._serialized_start = 46
-    _globals["_CONNECTIONSTATUSRESPONSE"]._serialized_end = 116
-    _globals["_QUERYPARAMS"]._serialized_start = 118
-    _globals["_QUERYPARAMS"]._serialized_end = 227
-    _globals["_QUERYMESSAGE"]._serialized_start = 229
-    _globals["_QUERYMESSAGE"]._serialized_end = 303
-    _globals["_PEERQUERYPARAMS"]._serialized_start = 305
-    _globals["_PEERQUERYPARAMS"]._serialized_end = 413
-    _globals["_PEERUNSUBSCRIBEPARAMS"]._serialized_start = 415
-    _globals["_PEERUNSUBSCRIBEPARAMS"]._serialized_end = 472
-    _globals["_PEERUNSUBSCRIBERESPONSE"]._serialized_start = 474
-    _globals["_PEERUNSUBSCRIBERESPONSE"]._serialized_end = 527
-    _globals["_PEERPUBLISHPARAMS"]._serialized_start = 529
-    _globals["_PEERPUBLISHPARAMS"]._serialized_end = 576
-    _globals["_PEERPUBLISHRESPONSE"]._serialized_start = 578
-    _globals["_PEERPUBLISHRESPONSE"]._serialized_end = 627
-    _globals["_PEERSUBSCRIPTIONTBS"]._serialized_start = 629
-    _globals["_PEERSUBSCRIPTIONTBS"]._serialized_end = 750
-    _globals["_PEERSUBSCRIBEPARAMS"]._serialized_start = 752
-    _globals["_PEERSUBSCRIBEPARAMS"]._serialized_end = 874
-    _globals["_PUBLISHPARAMS"]._serialized_start = 877
-    _globals["_PUBLISHPARAMS"]._serialized_end = 1097
-    _globals["_PUBLISHRESPONSE"]._serialized_start = 1099
-    _globals["_PUBLISHRESPONSE"]._serialized_end = 1144
-    _globals["_MESSAGETBS"]._serialized_start = 1147
-    _globals["_MESSAGETBS"]._serialized_end = 1350
-    _globals["_MESSAGE"]._serialized_start = 1353
-    _globals["_MESSAGE"]._serialized_end = 1558
-    _globals["_PAYLOADOBJECT"]._serialized_start = 1560
-    _globals["_PAYLOADOBJECT"]._serialized_end = 1608
-    _globals["_JEDIDATA"]._serialized_start = 1610
-    _globals["_JEDIDATA"]._serialized_end = 1639
-    _globals["_PAYLOAD"]._serialized_start = 1641
-    _globals["_PAYLOAD"]._serialized_end = 1688
-    _globals["_SUBSCRIBEPARAMS"]._serialized_start = 1691
-    _globals["_SUBSCRIBEPARAMS"]._serialized_end = 1864
-    _globals["_SUBSCRIPTIONMESSAGE"]._serialized_start = 1866
-    _globals["_SUBSCRIPTIONMESSAGE"]._serialized_end = 1947
-    _globals["_ERROR"]._serialized_start = 1949
-    _globals["_ERROR"]._serialized_end = 1987
-    _globals["_PERSPECTIVE"]._serialized_start = 1989
-    _globals["_PERSPECTIVE"]._serialized_end = 2078
-    _globals["_ENTITYSECRET"]._serialized_start = 2080
-    _globals["_ENTITYSECRET"]._serialized_end = 2127
-    _globals["_LOCATION"]._serialized_start = 2129
-    _globals["_LOCATION"]._serialized_end = 2202
-    _globals["_LOCATIONURI"]._serialized_start = 2204
-    _globals["_LOCATIONURI"]._serialized_end = 2247
-    _globals["_PROOF"]._serialized_start = 2250
-    _globals["_PROOF"]._serialized_end = 2430
-    _globals["_PROOFPATH"]._serialized_start = 2432
-    _globals["_PROOFPATH"]._serialized_end = 2461
-    _globals["_ATTESTATION"]._serialized_start = 2464
-    _globals["_ATTESTATION"]._serialized_end = 2707
-    _globals["_ATTESTATIONBODY"]._serialized_start = 2710
-    _globals["_ATTESTATIONBODY"]._serialized_end = 2884
-    _globals["_ATTESTATIONVALIDITY"]._serialized_start = 2887
-    _globals["_ATTESTATIONVALIDITY"]._serialized_end = 3076
-    _globals["_POLICY"]._serialized_start = 3078
-    _globals["_POLICY"]._serialized_end = 3176
-    _globals["_TRUSTLEVELPOLICY"]._serialized_start = 3178
-    _globals["_TRUSTLEVELPOLICY"]._serialized_end = 3211
-    _globals["_RTREEPOLICY"]._serialized_start = 3213
-    _globals["_RTREEPOLICY"]._serialized_end = 3338
-    _globals["_RTREEPOLICYSTATEMENT"]._serialized_start = 3340
-    _globals["_RTREEPOLICYSTATEMENT"]._serialized_end = 3424
-    _globals["_WAVEMQ"]._serialized_start = 3427
-    _globals["_WAVEMQ"]._serialized_end = 3687
-    _globals["_WAVEMQPEERING"]._serialized_start = 3690
-    _globals["_WAVEMQPEERING"]._serialized_end = 3989
+  DESCRIPTOR._loaded_options = None
+  _globals['_CONNECTIONSTATUSPARAMS']._serialized_start=20
+  _globals['_CONNECTIONSTATUSPARAMS']._serialized_end=44
+  _globals['_CONNECTIONSTATUSRESPONSE']._serialized_start=46
+  _globals['_CONNECTIONSTATUSRESPONSE']._serialized_end=116
+  _globals['_QUERYPARAMS']._serialized_start=118
+  _globals['_QUERYPARAMS']._serialized_end=227
+  _globals['_QUERYMESSAGE']._serialized_start=229
+  _globals['_QUERYMESSAGE']._serialized_end=303
+  _globals['_PEERQUERYPARAMS']._serialized_start=305
+  _globals['_PEERQUERYPARAMS']._serialized_end=413
+  _globals['_PEERUNSUBSCRIBEPARAMS']._serialized_start=415
+  _globals['_PEERUNSUBSCRIBEPARAMS']._serialized_end=472
+  _globals['_PEERUNSUBSCRIBERESPONSE']._serialized_start=474
+  _globals['_PEERUNSUBSCRIBERESPONSE']._serialized_end=527
+  _globals['_PEERPUBLISHPARAMS']._serialized_start=529
+  _globals['_PEERPUBLISHPARAMS']._serialized_end=576
+  _globals['_PEERPUBLISHRESPONSE']._serialized_start=578
+  _globals['_PEERPUBLISHRESPONSE']._serialized_end=627
+  _globals['_PEERSUBSCRIPTIONTBS']._serialized_start=629
+  _globals['_PEERSUBSCRIPTIONTBS']._serialized_end=750
+  _globals['_PEERSUBSCRIBEPARAMS']._serialized_start=752
+  _globals['_PEERSUBSCRIBEPARAMS']._serialized_end=874
+  _globals['_PUBLISHPARAMS']._serialized_start=877
+  _globals['_PUBLISHPARAMS']._serialized_end=1097
+  _globals['_PUBLISHRESPONSE']._serialized_start=1099
+  _globals['_PUBLISHRESPONSE']._serialized_end=1144
+  _globals['_MESSAGETBS']._serialized_start=1147
+  _globals['_MESSAGETBS']._serialized_end=1350
+  _globals['_MESSAGE']._serialized_start=1353
+  _globals['_MESSAGE']._serialized_end=1558
+  _globals['_PAYLOADOBJECT']._serialized_start=1560
+  _globals['_PAYLOADOBJECT']._serialized_end=1608
+  _globals['_JEDIDATA']._serialized_start=1610
+  _globals['_JEDIDATA']._serialized_end=1639
+  _globals['_PAYLOAD']._serialized_start=1641
+  _globals['_PAYLOAD']._serialized_end=1688
+  _globals['_SUBSCRIBEPARAMS']._serialized_start=1691
+  _globals['_SUBSCRIBEPARAMS']._serialized_end=1864
+  _globals['_SUBSCRIPTIONMESSAGE']._serialized_start=1866
+  _globals['_SUBSCRIPTIONMESSAGE']._serialized_end=1947
+  _globals['_CONSUMEREQUEST']._serialized_start=1950
+  _globals['_CONSUMEREQUEST']._serialized_end=2085
+  _globals['_PEERCONSUMEREQUEST']._serialized_start=2087
+  _globals['_PEERCONSUMEREQUEST']._serialized_end=2191
+  _globals['_CONSUMERESPONSE']._serialized_start=2193
+  _globals['_CONSUMERESPONSE']._serialized_end=2281
+  _globals['_CONSUMEDELIVERY']._serialized_start=2283
+  _globals['_CONSUMEDELIVERY']._serialized_end=2364
+  _globals['_PEERPUBLISHFRAMES']._serialized_start=2366
+  _globals['_PEERPUBLISHFRAMES']._serialized_end=2425
+  _globals['_PEERPUBLISHFRAME']._serialized_start=2427
+  _globals['_PEERPUBLISHFRAME']._serialized_end=2511
+  _globals['_PEERPUBLISHANSWERS']._serialized_start=2513
+  _globals['_PEERPUBLISHANSWERS']._serialized_end=2575
+  _globals['_PEERPUBLISHANSWER']._serialized_start=2577
+  _globals['_PEERPUBLISHANSWER']._serialized_end=2642
+  _globals['_ERROR']._serialized_start=2644
+  _globals['_ERROR']._serialized_end=2682
+  _globals['_PERSPECTIVE']._serialized_start=2684
+  _globals['_PERSPECTIVE']._serialized_end=2773
+  _globals['_ENTITYSECRET']._serialized_start=2775
+  _globals['_ENTITYSECRET']._serialized_end=2822
+  _globals['_LOCATION']._serialized_start=2824
+  _globals['_LOCATION']._serialized_end=2897
+  _globals['_LOCATIONURI']._serialized_start=2899
+  _globals['_LOCATIONURI']._serialized_end=2942
+  _globals['_PROOF']._serialized_start=2945
+  _globals['_PROOF']._serialized_end=3125
+  _globals['_PROOFPATH']._serialized_start=3127
+  _globals['_PROOFPATH']._serialized_end=3156
+  _globals['_ATTESTATION']._serialized_start=3159
+  _globals['_ATTESTATION']._serialized_end=3402
+  _globals['_ATTESTATIONBODY']._serialized_start=3405
+  _globals['_ATTESTATIONBODY']._serialized_end=3579
+  _globals['_ATTESTATIONVALIDITY']._serialized_start=3582
+  _globals['_ATTESTATIONVALIDITY']._serialized_end=3771
+  _globals['_POLICY']._serialized_start=3773
+  _globals['_POLICY']._serialized_end=3871
+  _globals['_TRUSTLEVELPOLICY']._serialized_start=3873
+  _globals['_TRUSTLEVELPOLICY']._serialized_end=3906
+  _globals['_RTREEPOLICY']._serialized_start=3908
+  _globals['_RTREEPOLICY']._serialized_end=4033
+  _globals['_RTREEPOLICYSTATEMENT']._serialized_start=4035
+  _globals['_RTREEPOLICYSTATEMENT']._serialized_end=4119
+  _globals['_WAVEMQ']._serialized_start=4122
+  _globals['_WAVEMQ']._serialized_end=4442
+  _globals['_WAVEMQPEERING']._serialized_start=4445
+  _globals['_WAVEMQPEERING']._serialized_end=4888
 # @@protoc_insertion_point(module_scope)

@@ -218,6 +218,78 @@ class SubscriptionMessage(_message.Message):
     message: Message
     def __init__(self, error: _Optional[_Union[Error, _Mapping]] = ..., message: _Optional[_Union[Message, _Mapping]] = ...) -> None: ...
 
+class ConsumeRequest(_message.Message):
+    __slots__ = ("subscribe", "credit", "acknowledged", "returned", "returnDelay")
+    SUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
+    RETURNED_FIELD_NUMBER: _ClassVar[int]
+    RETURNDELAY_FIELD_NUMBER: _ClassVar[int]
+    subscribe: SubscribeParams
+    credit: int
+    acknowledged: _containers.RepeatedScalarFieldContainer[int]
+    returned: _containers.RepeatedScalarFieldContainer[int]
+    returnDelay: int
+    def __init__(self, subscribe: _Optional[_Union[SubscribeParams, _Mapping]] = ..., credit: _Optional[int] = ..., acknowledged: _Optional[_Iterable[int]] = ..., returned: _Optional[_Iterable[int]] = ..., returnDelay: _Optional[int] = ...) -> None: ...
+
+class PeerConsumeRequest(_message.Message):
+    __slots__ = ("subscribe", "credit", "acknowledged")
+    SUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
+    subscribe: PeerSubscribeParams
+    credit: int
+    acknowledged: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, subscribe: _Optional[_Union[PeerSubscribeParams, _Mapping]] = ..., credit: _Optional[int] = ..., acknowledged: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class ConsumeResponse(_message.Message):
+    __slots__ = ("error", "deliveries")
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    DELIVERIES_FIELD_NUMBER: _ClassVar[int]
+    error: Error
+    deliveries: _containers.RepeatedCompositeFieldContainer[ConsumeDelivery]
+    def __init__(self, error: _Optional[_Union[Error, _Mapping]] = ..., deliveries: _Optional[_Iterable[_Union[ConsumeDelivery, _Mapping]]] = ...) -> None: ...
+
+class ConsumeDelivery(_message.Message):
+    __slots__ = ("index", "attempt", "message")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    attempt: int
+    message: Message
+    def __init__(self, index: _Optional[int] = ..., attempt: _Optional[int] = ..., message: _Optional[_Union[Message, _Mapping]] = ...) -> None: ...
+
+class PeerPublishFrames(_message.Message):
+    __slots__ = ("frames",)
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    frames: _containers.RepeatedCompositeFieldContainer[PeerPublishFrame]
+    def __init__(self, frames: _Optional[_Iterable[_Union[PeerPublishFrame, _Mapping]]] = ...) -> None: ...
+
+class PeerPublishFrame(_message.Message):
+    __slots__ = ("sequence", "generation", "msg")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    MSG_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    generation: int
+    msg: Message
+    def __init__(self, sequence: _Optional[int] = ..., generation: _Optional[int] = ..., msg: _Optional[_Union[Message, _Mapping]] = ...) -> None: ...
+
+class PeerPublishAnswers(_message.Message):
+    __slots__ = ("answers",)
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    answers: _containers.RepeatedCompositeFieldContainer[PeerPublishAnswer]
+    def __init__(self, answers: _Optional[_Iterable[_Union[PeerPublishAnswer, _Mapping]]] = ...) -> None: ...
+
+class PeerPublishAnswer(_message.Message):
+    __slots__ = ("sequence", "error")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    error: Error
+    def __init__(self, sequence: _Optional[int] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
+
 class Error(_message.Message):
     __slots__ = ("code", "message")
     CODE_FIELD_NUMBER: _ClassVar[int]

@@ -1,0 +1,77 @@
+"""One reader of a queue that says of each message when it is done with it.
+
+Owns the way between acknowledgements and the core, for programs and for site routers alike.
+Refuses to know gRPC, and what becomes of the messages. Fault model: the reader may leave at any
+moment; what it did not acknowledge goes back to the queue. What it acknowledges and never got is
+ignored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from wavemq.messages.message import Message
+from wavemq.net.transport import Consumption, Delivered
+from wavemq.router.reader import QueueReader
+from wavemq.routing.effects import Delivery
+from wavemq.routing.records import Place
+
+OpenMessage = Callable[[Message], Awaitable[Message | None]]
+"""Makes a message readable for its reader, or says None where it is not for him."""
+
+
+class QueueConsumption(Consumption):
+    """Deliveries of a queue, for a reader that acknowledges.
+
+    Args:
+        reader: of the queue.
+        journal: names the numbering of indexes.
+        open_message: None: messages are handed on as they are.
+    """
+
+    def __init__(
+        self, reader: QueueReader, journal: str, open_message: OpenMessage | None = None
+    ) -> None:
+        self.journal = journal
+        self._reader = reader
+        self._open_message = open_message
+
+    async def take(self) -> Sequence[Delivered]:
+        """Return the next readable messages; the others are done with."""
+        while True:
+            batch = await self._reader.take()
+            messages = await self._opened(batch)
+            unreadable = [
+                one.place for one, message in zip(batch, messages, strict=True) if message is None
+            ]
+            if unreadable:
+                self._reader.acknowledge(unreadable)
+            delivered = [
+                Delivered(one.place, one.attempt, message)
+                for one, message in zip(batch, messages, strict=True)
+                if message is not None
+            ]
+            if delivered:
+                return delivered
+
+    async def _opened(self, batch: Sequence[Delivery]) -> Sequence[Message | None]:
+        if self._open_message is None:
+            return [one.message for one in batch]
+        return await asyncio.gather(*(self._open_message(one.message) for one in batch))
+
+    def acknowledge(self, indexes: Sequence[int]) -> None:
+        """Take note that messages are done with."""
+        self._reader.acknowledge([Place(index) for index in indexes])
+
+    def give_back(self, indexes: Sequence[int], delay_s: float) -> None:
+        """Have messages delivered again after a while."""
+        self._reader.give_back([Place(index) for index in indexes], delay_s)
+
+    def set_credit(self, credit: int) -> None:
+        """Let so many messages be in flight from now on."""
+        self._reader.set_credit(credit)
+
+    async def aclose(self) -> None:
+        """Leave the queue to a later reader."""
+        self._reader.close()
