@@ -42,9 +42,13 @@ from wavemq.routing.effects import (
     WriteJournal,
 )
 from wavemq.routing.events import (
+    ClockStepped,
     ConsumerAttached,
     ConsumerDetached,
     ConsumerId,
+    CreditChanged,
+    DeliveriesAcknowledged,
+    DeliveriesReturned,
     DeliveryConfirmed,
     DownlinkReceived,
     Event,
@@ -65,7 +69,7 @@ from wavemq.routing.events import (
     UplinkDisconnected,
     UplinkSubscriptionEnded,
 )
-from wavemq.routing.records import JournalChanges, Place, QueueId
+from wavemq.routing.records import DownlinkPosition, JournalChanges, Place, QueueId
 
 NAMESPACES = {"home": NAMESPACE, "elsewhere": OTHER_NAMESPACE}
 ERRORS: dict[str, WaveMQError] = {
@@ -81,8 +85,6 @@ COUNTS = (
     "delivered_count",
     "transmitted_count",
     "dropped_count",
-    "expired_count",
-    "refused_count",
     "withdrawn_count",
     "persisted_count",
     "peer_error_count",
@@ -192,10 +194,9 @@ class Story:
     def _counts(self, line: Line) -> list[str]:
         del line
         statistics = self._core().router.statistics()
-        found = ((name, getattr(statistics, name)) for name in COUNTS)
-        return [
-            " ".join(f"{name.removesuffix('_count')}={value}" for name, value in found if value)
-        ]
+        found = {name.removesuffix("_count"): getattr(statistics, name) for name in COUNTS}
+        found |= {f"dropped:{cause}": count for cause, count in statistics.dropped.items()}
+        return [" ".join(f"{name}={value}" for name, value in found.items() if value)]
 
     def _core(self) -> Rig:
         assert self.rig is not None, "a story begins with `router`"
@@ -226,6 +227,19 @@ class Story:
                 return ConsumerAttached(consumer, queue, line.number("credit", 100))
             case "confirm":
                 return DeliveryConfirmed(ConsumerId(int(line.word())), Place(int(line.word())))
+            case "acknowledge":
+                return DeliveriesAcknowledged(ConsumerId(int(line.word())), the_places(line))
+            case "return":
+                delay_s = float(line.option("delay", "0"))
+                consumer = ConsumerId(int(line.word()))
+                return DeliveriesReturned(consumer, the_places(line), delay_s)
+            case "credit":
+                return CreditChanged(ConsumerId(int(line.word())), int(line.word()))
+            case "clock":
+                by_ns = round(float(line.word()) * NANOSECONDS_PER_SECOND)
+                rig = self._core()
+                rig.now = Instant(rig.now + by_ns)
+                return ClockStepped(by_ns)
             case "detach":
                 return ConsumerDetached(ConsumerId(int(line.word())))
             case "up":
@@ -241,7 +255,9 @@ class Story:
                 return UplinkSubscriptionEnded(QueueId(int(line.word())), ERRORS["later"])
             case "downlink":
                 queue = QueueId(line.number("queue", 1))
-                return DownlinkReceived(queue, a_message(line, "far"))
+                index, journal = line.number("index", 0), line.option("journal", "far")
+                position = DownlinkPosition(journal, index) if index else None
+                return DownlinkReceived(queue, a_message(line, "far"), position)
             case other:
                 raise AssertionError(f"no such command: {other}")
 
@@ -268,6 +284,12 @@ class Story:
 def request(line: Line) -> RequestId:
     """Take the number of a request."""
     return RequestId(int(line.word()))
+
+
+def the_places(line: Line) -> list[Place]:
+    """Take the places that are left."""
+    places, line.words = [Place(int(word)) for word in line.words], []
+    return places
 
 
 def a_message(line: Line, origin: str) -> Verified[Message]:
@@ -325,6 +347,7 @@ def to_text(effect: Effect) -> list[str]:
         case Deliver(consumer, deliveries):
             return [
                 f"deliver to {consumer}: {message_text(one.place, one.message)}"
+                + (f" attempt={one.attempt}" if one.attempt > 1 else "")
                 for one in deliveries
             ]
         case Transmit(_, frames):
@@ -344,7 +367,7 @@ def message_text(place: Place, value: Message) -> str:
         content = content[:CONTENT_SHOWN_MAX] + f" and {len(content) - CONTENT_SHOWN_MAX} more"
     drops = ",".join(map(str, value.drops))
     hops = ",".join(
-        f"{(one - START) / NANOSECONDS_PER_SECOND:g}" if one >= START else f"({one})"
+        f"{round((one - START) / NANOSECONDS_PER_SECOND, 6):g}" if one >= START else f"({one})"
         for one in value.timestamps
     )
     return f"[{place}] {value.topic} {content!r} drops={drops} hops={hops}"

@@ -16,7 +16,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from wavemq.clock import Instant
-from wavemq.errors import CorruptRecordError, WaveMQError
+from wavemq.errors import CorruptRecordError, RemoteProtocolError, WaveMQError
 from wavemq.messages.message import Message, SubscriptionRequest
 from wavemq.messages.topic import ANY_LEVELS, ONE_LEVEL, SEPARATOR, Topic, TopicFilter
 from wavemq.messages.verified import Verified, restored_from_journal
@@ -53,7 +53,6 @@ from wavemq.wire.convert import (
 )
 
 ROUTER_ID: Final = "router_id"
-JOURNAL_NAME_BYTES_MAX: Final = 48
 _FORMAT: Final = 1
 _RECORD: Final = struct.Struct(">Bq")
 """Format, granted until."""
@@ -245,8 +244,7 @@ def _message_or_none(row: RecordRow | RetainedRow | CorruptRecordError) -> Verif
 
 
 def _position_to_bytes(position: DownlinkPosition) -> bytes:
-    # A name of any length, and at most 64 bytes in all.
-    return _POSITION.pack(position.index) + position.journal.encode()[:JOURNAL_NAME_BYTES_MAX]
+    return _POSITION.pack(position.index) + position.journal.encode()
 
 
 def _position_from_bytes(mark: bytes) -> DownlinkPosition | None:
@@ -256,7 +254,7 @@ def _position_from_bytes(mark: bytes) -> DownlinkPosition | None:
     (index,) = _POSITION.unpack_from(mark)
     try:
         return DownlinkPosition(mark[_POSITION.size :].decode(), index)
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, RemoteProtocolError):
         return None
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, NewType
+from typing import Final, NamedTuple, NewType
 
+from wavemq.errors import RemoteProtocolError
 from wavemq.messages.message import Message, SubscriptionRequest
 from wavemq.messages.topic import Topic
 from wavemq.messages.verified import Verified
@@ -26,6 +27,8 @@ Place = RecordId
 LaneKey = NewType("LaneKey", int)
 """64 bits with a sign that stand for an origin router and a topic, whose messages stay in order."""
 
+
+JOURNAL_NAME_BYTES_MAX: Final = 48
 
 Scope = NewType("Scope", bytes)
 """Within which identities of messages are told apart; at most 64 bytes."""
@@ -52,10 +55,21 @@ class DownlinkPosition:
     Attributes:
         journal: names the numbering: under one name, later messages have higher indexes.
         index: below 2^64.
+
+    Raises:
+        RemoteProtocolError: the name is over `JOURNAL_NAME_BYTES_MAX`, or the index out of range.
     """
 
     journal: str
     index: int
+
+    def __post_init__(self) -> None:
+        if len(self.journal.encode()) > JOURNAL_NAME_BYTES_MAX:
+            raise RemoteProtocolError(
+                f"the name of a journal has at most {JOURNAL_NAME_BYTES_MAX} bytes"
+            )
+        if not 0 <= self.index < 2**64:
+            raise RemoteProtocolError("the index of a message is out of range")
 
 
 @dataclass(frozen=True, slots=True)

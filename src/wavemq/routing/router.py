@@ -110,6 +110,9 @@ class Router:
         """
         core = self._core
         core.now = now
+        for event in events:
+            if isinstance(event, ClockStepped):  # before anything is taken for due
+                self._step(event)
         for key in core.timers.pop_due(now):
             self._take_timer(key)
         for event in events:
@@ -227,13 +230,15 @@ class Router:
                 self._journaling.read(event)
             case RecordsUnread():
                 self._journaling.unread(event)
-            case ClockStepped():
-                self._core.timers.shift(event.by_ns)
-                self._subscribing.clock_stepped(event)
-            case TimerFired():
-                pass  # what is due is taken at every call
+            case TimerFired() | ClockStepped():
+                pass  # what is due, and steps, are taken at every call before the events
             case _:
                 assert_never(event)
+
+    def _step(self, event: ClockStepped) -> None:
+        """Take note that the clock was set."""
+        self._core.timers.shift(event.by_ns)
+        self._subscribing.clock_stepped(event)
 
     def _take_timer(self, key: TimerKey) -> None:
         """Do what is due."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from wavemq.clock import Instant
 from wavemq.routing.config import QueueLimits
-from wavemq.routing.queue import MessageQueue
-from wavemq.routing.records import Place, RecordId, StoredEntry
+from wavemq.routing.queue import Dropped, MessageQueue
+from wavemq.routing.records import Entry, LaneKey, Place, RecordId
 
 LIMITS = QueueLimits(messages_max=4, bytes_max=20)
 
@@ -18,11 +19,13 @@ class QueueModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.queue = MessageQueue(LIMITS)
-        self.waiting: list[StoredEntry] = []
-        self.in_flight: list[StoredEntry] = []
+        self.waiting: list[Entry] = []
+        self.in_flight: list[Entry] = []
+        self.returned: list[tuple[int, Entry]] = []
+        self.attempts: dict[int, int] = {}
         self.appended = self.confirmed = self.dropped = self.withdrawn = 0
 
-    def trim(self) -> list[StoredEntry]:
+    def trim(self) -> list[Entry]:
         dropped = []
         while (
             len(self.waiting) > LIMITS.messages_max
@@ -35,13 +38,14 @@ class QueueModel(RuleBasedStateMachine):
     @rule(size_bytes=st.integers(1, 25))
     def append(self, size_bytes: int) -> None:
         self.appended += 1
-        entry, dropped = self.queue.append(RecordId(self.appended), size_bytes)
+        entry = Entry(RecordId(self.appended), size_bytes, LaneKey(-self.appended))
+        dropped = self.queue.append(entry)
         if size_bytes > LIMITS.bytes_max:
             self.dropped += 1
-            assert dropped == [entry]
+            assert dropped == Dropped(by_size=(entry,))
         else:
             self.waiting.append(entry)
-            assert dropped == self.trim()
+            assert list(dropped.entries) == self.trim()
 
     @precondition(lambda self: self.waiting)
     @rule()
@@ -49,6 +53,7 @@ class QueueModel(RuleBasedStateMachine):
         entry = self.waiting.pop(0)
         self.in_flight.append(entry)
         assert self.queue.take() == entry
+        assert self.queue.attempt(entry.record) == self.attempts.get(entry.record, 0) + 1
 
     @precondition(lambda self: self.waiting)
     @rule()
@@ -58,7 +63,7 @@ class QueueModel(RuleBasedStateMachine):
 
     @rule(place=st.integers(0, 30))
     def confirm(self, place: int) -> None:
-        expected = next((entry for entry in self.in_flight if entry.place == place), None)
+        expected = next((entry for entry in self.in_flight if entry.record == place), None)
         assert self.queue.confirm(Place(place)) == expected
         if expected is not None:
             self.in_flight.remove(expected)
@@ -66,31 +71,54 @@ class QueueModel(RuleBasedStateMachine):
 
     @rule(place=st.integers(0, 30))
     def confirm_through(self, place: int) -> None:
-        expected = [entry for entry in self.in_flight if entry.place <= place]
+        taken = [entry.record for entry in self.in_flight]
+        count = taken.index(RecordId(place)) + 1 if place in taken else 0
+        expected, self.in_flight = self.in_flight[:count], self.in_flight[count:]
         assert self.queue.confirm_through(Place(place)) == expected
-        self.in_flight = [entry for entry in self.in_flight if entry.place > place]
         self.confirmed += len(expected)
 
     @rule()
     def give_back(self) -> None:
-        expected, self.in_flight = self.in_flight, []
-        self.waiting = expected + self.waiting
-        assert self.queue.give_back() == (expected, self.trim())
+        expected, self.in_flight = sorted(self.in_flight), []
+        for entry in expected:
+            self.attempts[entry.record] = self.attempts.get(entry.record, 0) + 1
+        self.waiting = sorted((*expected, *self.waiting))
+        returned, dropped = self.queue.give_back()
+        assert returned == expected
+        assert list(dropped.entries) == self.trim()
+
+    @rule(place=st.integers(0, 30), due=st.integers(0, 5))
+    def return_later(self, place: int, due: int) -> None:
+        expected = next((entry for entry in self.in_flight if entry.record == place), None)
+        assert self.queue.return_later(Place(place), Instant(due)) == expected
+        if expected is not None:
+            self.in_flight.remove(expected)
+            self.returned.append((due, expected))
+            self.attempts[expected.record] = self.attempts.get(expected.record, 0) + 1
+
+    @rule(now=st.integers(0, 5))
+    def take_due(self, now: int) -> None:
+        due = [entry for instant, entry in self.returned if instant <= now]
+        self.returned = [one for one in self.returned if one[0] > now]
+        self.waiting = sorted((*due, *self.waiting))
+        assert list(self.queue.take_due(Instant(now)).entries) == (self.trim() if due else [])
 
     @rule(places=st.sets(st.integers(0, 30), max_size=4))
     def withdraw(self, places: set[int]) -> None:
-        expected = [entry for entry in self.waiting if entry.place in places]
+        expected = [entry for entry in self.waiting if entry.record in places]
         assert self.queue.withdraw({Place(place) for place in places}) == expected
-        self.waiting = [entry for entry in self.waiting if entry.place not in places]
+        self.waiting = [entry for entry in self.waiting if entry.record not in places]
         self.withdrawn += len(expected)
 
     @invariant()
     def sums_agree_and_nothing_is_lost(self) -> None:
-        queue, everything = self.queue, [*self.waiting, *self.in_flight]
+        queue = self.queue
+        everything = [*self.waiting, *self.in_flight, *(entry for _, entry in self.returned)]
         assert len(queue) == len(everything)
         assert queue.size_bytes == sum(entry.size_bytes for entry in everything)
         assert queue.ahead(100) == self.waiting
         assert queue.in_flight() == self.in_flight
+        assert queue.next_due() == min((due for due, _ in self.returned), default=None)
         assert queue.dropped_count == self.dropped
         gone = self.confirmed + self.dropped + self.withdrawn
         assert self.appended == gone + len(everything)

@@ -18,11 +18,13 @@ from wavemq.router.recording import Recorder
 from wavemq.routing.draft import Draft
 from wavemq.routing.records import (
     ConsumerQueueDefinition,
-    Place,
+    DownlinkPosition,
+    Entry,
+    LaneKey,
     QueueDefinition,
     QueueId,
     RecordId,
-    StoredEntry,
+    Scope,
     UplinkQueueDefinition,
 )
 from wavemq.storage.journal import JournalBatch, QueueRow, RecordRow
@@ -87,12 +89,20 @@ def test_queues_come_back_as_they_were(definition: QueueDefinition) -> None:
     draft.queues[queue] = definition
     draft.dropped_counts[queue] = 3
     draft.records[RecordId(8)] = message("a")
-    draft.entries[queue, Place(2)] = StoredEntry(Place(2), RecordId(8), 77)
+    entry = Entry(RecordId(8), 77, LaneKey(-(2**63)))
+    draft.entries[queue, entry.record] = entry
+    position = DownlinkPosition("journal-é", 2**64 - 1)
+    draft.positions[queue] = position
+    draft.identities[Scope(b"scope"), 2**64 - 1] = None
     target.write(draft.changes())
     snapshot = target.snapshot()
     (stored,) = snapshot.queues
     assert (stored.queue, stored.definition, stored.dropped_count) == (queue, definition, 3)
-    assert list(stored.entries) == [StoredEntry(Place(2), RecordId(8), 77)]
+    assert stored.position == position
+    assert list(stored.entries) == [entry]
+    assert {scope: list(seen) for scope, seen in snapshot.identities.items()} == {
+        b"scope": [2**64 - 1]
+    }
     assert (snapshot.next_queue, snapshot.next_record, snapshot.corrupt_count) == (5, 9, 0)
 
 

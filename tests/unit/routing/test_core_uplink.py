@@ -140,7 +140,7 @@ def test_frame_refused_for_good_is_dropped_and_the_next_go_on() -> None:
     assert contents([following]) == [b"1"]
     assert following.message.drops == (1,)
     statistics = rig.router.statistics()
-    assert (statistics.refused_count, statistics.dropped_count) == (1, 1)
+    assert (statistics.dropped["refused"], statistics.dropped_count) == (1, 1)
     assert statistics.peer_error_count == 1
 
 
@@ -169,7 +169,7 @@ def test_delays_double_up_to_a_bound() -> None:
         assert longest / 2 <= waited_s <= longest
         longest = min(longest * 2, RETRY_SECONDS_MAX)
     rig.run(refuse(frame, QueueError("full")))
-    assert rig.router.statistics().refused_count == 1, "it may not hold everything up for ever"
+    assert rig.router.statistics().dropped["refused"] == 1, "it may not hold everything up for ever"
     assert rig.router.statistics().queued_messages == 0
 
 

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
+from wavemq.clock import Instant
 from wavemq.errors import ConfigError
 from wavemq.routing.config import QueueLimits
-from wavemq.routing.queue import MessageQueue
-from wavemq.routing.records import Place, RecordId, StoredEntry
+from wavemq.routing.entries import EntryFifo
+from wavemq.routing.queue import NOTHING_DROPPED, Dropped, MessageQueue
+from wavemq.routing.records import Entry, LaneKey, Place, RecordId
+
+
+def entry(number: int, size_bytes: int = 10) -> Entry:
+    return Entry(RecordId(number), size_bytes, LaneKey(0))
 
 
 def queue_of(count: int, *, messages_max: int = 3, bytes_max: int = 1000) -> MessageQueue:
     queue = MessageQueue(QueueLimits(messages_max, bytes_max))
     for number in range(1, count + 1):
-        queue.append(RecordId(number), 10)
+        queue.append(entry(number))
     return queue
 
 
-def records(entries: list[StoredEntry]) -> list[int]:
+def records(entries: Sequence[Entry]) -> list[int]:
     return [entry.record for entry in entries]
 
 
@@ -37,8 +45,7 @@ def test_queue_drops_oldest_when_it_has_too_many_bytes(bytes_max: int, kept: int
 
 def test_message_over_the_whole_limit_drops_itself_and_nothing_else() -> None:
     queue = queue_of(2, bytes_max=50)
-    entry, dropped = queue.append(RecordId(9), 51)
-    assert dropped == [entry]
+    assert queue.append(entry(9, 51)) == Dropped(by_size=(entry(9, 51),))
     assert records(queue.ahead(10)) == [1, 2]
     assert queue.dropped_count == 1
 
@@ -46,12 +53,10 @@ def test_message_over_the_whole_limit_drops_itself_and_nothing_else() -> None:
 def test_what_is_in_flight_is_neither_dropped_nor_counted_against_the_limit() -> None:
     queue = queue_of(3)
     taken = queue.take()
-    _, dropped = queue.append(RecordId(4), 10)
-    assert dropped == []
+    assert queue.append(entry(4)) == NOTHING_DROPPED
     assert len(queue) == 4
-    _, dropped = queue.append(RecordId(5), 10)
-    assert records(dropped) == [2]
-    assert queue.confirm(taken.place) == taken
+    assert records(queue.append(entry(5)).by_length) == [2]
+    assert queue.confirm(taken.record) == taken
 
 
 def test_given_back_messages_are_at_the_head_again_in_order() -> None:
@@ -59,7 +64,7 @@ def test_given_back_messages_are_at_the_head_again_in_order() -> None:
     queue.take()
     queue.take()
     returned, dropped = queue.give_back()
-    assert (records(returned), dropped) == ([1, 2], [])
+    assert (records(returned), dropped) == ([1, 2], NOTHING_DROPPED)
     assert records(queue.ahead(10)) == [1, 2, 3]
     assert queue.in_flight_count == queue.in_flight_bytes == 0
 
@@ -67,15 +72,15 @@ def test_given_back_messages_are_at_the_head_again_in_order() -> None:
 def test_giving_back_more_than_fits_drops_the_oldest() -> None:
     queue = queue_of(3)
     queue.take()
-    queue.append(RecordId(4), 10)
+    queue.append(entry(4))
     _, dropped = queue.give_back()
-    assert records(dropped) == [1]
+    assert records(dropped.entries) == [1]
     assert queue.dropped_count == 1
 
 
 def test_confirming_through_a_place_leaves_what_comes_later() -> None:
     queue = queue_of(3)
-    places = [queue.take().place for _ in range(3)]
+    places = [queue.take().record for _ in range(3)]
     assert records(queue.confirm_through(places[1])) == [1, 2]
     assert records(queue.in_flight()) == [3]
     assert queue.confirm_through(places[1]) == []
@@ -85,7 +90,7 @@ def test_unknown_places_are_ignored() -> None:
     queue = queue_of(1)
     assert queue.confirm(Place(1)) is None, "it waits"
     assert queue.confirm(Place(77)) is None
-    assert queue.record_in_flight(Place(77)) is None
+    assert not queue.is_in_flight(Place(77))
     assert queue.withdraw({Place(77)}) == []
     assert len(queue) == 1
 
@@ -105,13 +110,49 @@ def test_cleared_queue_counts_all_as_dropped() -> None:
     assert (len(queue), queue.size_bytes, queue.dropped_count) == (0, 0, 3)
 
 
-def test_restored_queue_goes_on_after_its_last_place() -> None:
-    entries = [StoredEntry(Place(7), RecordId(1), 10), StoredEntry(Place(9), RecordId(2), 10)]
+def test_restored_queue_goes_on_behind_what_it_held() -> None:
+    entries = EntryFifo()
+    for one in (entry(7), entry(9)):
+        entries.append(one)
     queue = MessageQueue(QueueLimits(10, 1000), entries, dropped_count=5)
-    entry, _ = queue.append(RecordId(3), 10)
-    assert entry.place == 10
+    queue.append(entry(10))
     assert (len(queue), queue.size_bytes, queue.dropped_count) == (3, 30, 5)
-    assert queue.head() == entries[0]
+    assert records(queue.ahead(10)) == [7, 9, 10]
+
+
+def test_returned_message_waits_for_its_time_and_then_comes_first() -> None:
+    queue = queue_of(3)
+    first, _ = queue.take(), queue.take()
+    assert queue.return_later(first.record, Instant(50)) == first
+    assert (len(queue), queue.in_flight_count, queue.size_bytes) == (3, 1, 30)
+    assert queue.next_due() == 50
+    assert queue.take_due(Instant(49)) == NOTHING_DROPPED
+    assert queue.head() == entry(3), "the first is not due"
+    queue.take_due(Instant(50))
+    assert records(queue.ahead(10)) == [1, 3]
+    assert queue.next_due() is None
+
+
+def test_attempts_are_counted_until_a_message_is_confirmed() -> None:
+    queue = queue_of(1)
+    assert queue.attempt(queue.take().record) == 1
+    queue.give_back()
+    assert queue.attempt(queue.take().record) == 2
+    queue.return_later(Place(1), Instant(0))
+    queue.take_due(Instant(0))
+    assert queue.attempt(queue.take().record) == 3
+    queue.confirm(Place(1))
+    assert queue.attempt(Place(1)) == 1
+
+
+def test_confirming_through_a_place_follows_the_order_of_delivery() -> None:
+    queue = queue_of(3)
+    queue.return_later(queue.take().record, Instant(0))
+    queue.take()
+    queue.take_due(Instant(0))
+    again = queue.take()
+    assert records(queue.confirm_through(again.record)) == [2, 1]
+    assert queue.in_flight_count == 0
 
 
 @pytest.mark.parametrize("bounds", [(0, 1), (1, 0), (-1, 5)])
