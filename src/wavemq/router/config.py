@@ -11,6 +11,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -24,6 +25,7 @@ from wavemq.errors import ConfigError, WaveMQError
 from wavemq.limits import MIB
 from wavemq.net.addresses import Address
 from wavemq.net.objects_config import parse_storages
+from wavemq.routing.config import Durability
 from wavemq.wave.hashes import Hash
 
 CONFIG_BYTES_MAX: Final = MIB
@@ -37,6 +39,7 @@ UPLINKS_MAX: Final = 1024
 DESIGNATED_MAX: Final = 1024
 
 _T = TypeVar("_T")
+_ChoiceT = TypeVar("_ChoiceT", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class RouterConfig:
         queue_expiry_s: seconds that an undrained queue lives at most.
         subscription_queue: bounds of each consumer queue.
         uplink_queue: bounds of each queue toward a designated router.
+        durability: what the answer to a publish promises.
         local_listen: the door for programs.
         peer_listen: the door for site routers; None: there is none.
         retained_directory: where retained messages are.
@@ -87,6 +91,7 @@ class RouterConfig:
     queue_expiry_s: int
     subscription_queue: QueueBounds
     uplink_queue: QueueBounds
+    durability: Durability
     local_listen: Address
     peer_listen: Address | None
     retained_directory: Path
@@ -199,13 +204,14 @@ def _queue_values(table: _Table) -> dict[str, object]:
             * table.integer(f"{name}QueueMaxSize", low=1, high=MEBIBYTES_MAX, default=mebibytes),
         )
 
-    # Accepted for the original's sake: here every write is durable before it is answered.
+    # Accepted for the original's sake: here whatever has to be written is written at once.
     table.integer("flushInterval", low=0, high=SECONDS_MAX, default=30)
     return {
         "queue_directory": table.path("queueDataStore"),
         "queue_expiry_s": table.integer("queueExpiry", low=1, high=SECONDS_MAX, default=86_400),
         "subscription_queue": bounds("subscription", 10_000, 100),
         "uplink_queue": bounds("trunking", 100_000, 1_000),
+        "durability": table.choice("durability", Durability, default=Durability.JOURNALED),
     }
 
 
@@ -369,6 +375,18 @@ class _Table:
             self.complain(key, f"must be a whole number from {low} to {high}, not {value!r}")
             return default
         return value
+
+    def choice(self, key: str, kind: type[_ChoiceT], *, default: _ChoiceT) -> _ChoiceT:
+        """Return the member of an enumeration that is named at a key."""
+        value = self.take(key)
+        if value is None:
+            return default
+        for one in kind:
+            if one.value == value:
+                return one
+        named = " or ".join(f'"{one.value}"' for one in kind)
+        self.complain(key, f"must be {named}, not {value!r}")
+        return default
 
     def report_unknown_keys(self) -> None:
         """Note every key that nobody asked for."""

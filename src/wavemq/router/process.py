@@ -185,6 +185,7 @@ async def _assemble(config: RouterConfig, clock: Clock, stack: AsyncExitStack) -
         queue_expiry_s=config.queue_expiry_s,
         consumer_queue=_limits(config.subscription_queue),
         uplink_queue=_limits(config.uplink_queue),
+        durability=config.durability,
     )
     return _Parts(
         store=store,
@@ -254,6 +255,7 @@ async def _serve(
                 _log.info(
                     "router_ready",
                     version=wavemq.__version__,
+                    durability=config.durability.value,
                     local=str(local),
                     peer=str(peer),
                     metrics=str(metrics),

@@ -7,6 +7,7 @@ files. Fault model: a mistake in it is a `ConfigError` when the value is made, b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from wavemq.errors import ConfigError
@@ -19,6 +20,15 @@ UPLINK_WINDOW: Final = 64
 WINDOW_BYTES_MAX: Final = 4 * MIB
 RESIDENT_BYTES_MAX: Final = 64 * MIB
 SUBSCRIPTIONS_MAX: Final = 100_000
+
+
+class Durability(StrEnum):
+    """What the answer to a publish promises."""
+
+    JOURNALED = "journaled"
+    """The message is on disk, in every queue that holds it."""
+    ACCEPTED = "accepted"
+    """The message is in memory and about to be written: a crash may lose it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,7 @@ class RoutingConfig:
         queue_expiry_s: seconds that a queue lives at most while nobody drains it.
         consumer_queue: limits of each subscription's queue.
         uplink_queue: limits of each queue toward a designated router.
+        durability: what the answer to a publish promises.
         uplink_window: frames sent to a designated router and not yet answered.
         window_bytes_max: bytes in flight to one consumer or uplink; one message may exceed it.
         resident_bytes_max: bytes of queued messages kept in memory; the rest is on disk only.
@@ -64,6 +75,7 @@ class RoutingConfig:
     queue_expiry_s: int
     consumer_queue: QueueLimits
     uplink_queue: QueueLimits
+    durability: Durability = Durability.JOURNALED
     uplink_window: int = UPLINK_WINDOW
     window_bytes_max: int = WINDOW_BYTES_MAX
     resident_bytes_max: int = RESIDENT_BYTES_MAX

@@ -13,7 +13,7 @@ from typing import Final
 
 from wavemq.clock import Instant
 from wavemq.errors import UnsubscribedError, WaveMQError
-from wavemq.routing.config import RoutingConfig
+from wavemq.routing.config import Durability, RoutingConfig
 from wavemq.routing.draft import PublishWaiter, Waiter
 from wavemq.routing.effects import AcceptSubscription, Effect, Reply
 from wavemq.routing.events import RequestId
@@ -160,8 +160,13 @@ class Core:
         self.effects.append(effect)
 
     def reply_when_durable(self, waiter: Waiter) -> None:
-        """Answer a request as soon as all changes so far are on disk."""
-        if not self.ledger.wait(waiter):
+        """Answer a request as soon as all changes so far are on disk.
+
+        A publish is answered at once where no more than acceptance is promised.
+        """
+        is_promise_small = self.config.durability is Durability.ACCEPTED
+        is_early = is_promise_small and isinstance(waiter, PublishWaiter)
+        if is_early or not self.ledger.wait(waiter):
             self.reply_done(waiter)
 
     def reply_done(self, waiter: Waiter) -> None:

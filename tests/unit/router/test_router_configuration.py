@@ -135,6 +135,20 @@ def test_optional_keys_have_the_defaults_of_the_documentation() -> None:
     assert config.uplink_queue == QueueBounds(100_000, 1000 * MIB)
 
 
+@pytest.mark.parametrize(("value", "meant"), [("journaled", "journaled"), ("accepted", "accepted")])
+def test_durability_can_be_chosen(value: str, meant: str) -> None:
+    assert parse_config(SITE, {}).durability == "journaled"
+    text = SITE.replace("  queueDataStore", f'  durability = "{value}"\n  queueDataStore')
+    assert parse_config(text, {}).durability == meant
+
+
+@pytest.mark.parametrize("value", ['"JOURNALED"', '""', "1", "true"])
+def test_unknown_durability_is_a_mistake_that_names_the_choices(value: str) -> None:
+    text = SITE.replace("  queueDataStore", f"  durability = {value}\n  queueDataStore")
+    with pytest.raises(ConfigError, match='durability must be "journaled" or "accepted"'):
+        parse_config(text, {})
+
+
 @pytest.mark.parametrize("key", ["revocationCheckInterval", "RevocationCHECKinterval"])
 def test_bounds_of_revocation_are_read_in_any_case(key: str) -> None:
     config = parse_config(SITE, {})

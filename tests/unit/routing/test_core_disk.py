@@ -26,6 +26,7 @@ from tests.support.core_values import (
 )
 from wavemq.clock import NANOSECONDS_PER_MILLISECOND
 from wavemq.errors import ConfigError, QueueError, SubscriptionFailedError, UnavailableError
+from wavemq.routing.config import Durability
 from wavemq.routing.effects import Deliver, EndConsumer, ReadRecords, Reply, WriteJournal
 from wavemq.routing.events import (
     ConsumerAttached,
@@ -45,6 +46,30 @@ from wavemq.routing.events import (
 )
 from wavemq.routing.journaling import FLUSH_MILLISECONDS, RETRY_SECONDS
 from wavemq.storage.memory import MemoryJournal
+
+# --- promising less -----------------------------------------------------------------------------
+
+
+def test_accepted_messages_are_answered_before_they_are_written() -> None:
+    rig = Rig(designated_config(durability=Durability.ACCEPTED))
+    rig.subscribe(subscription("a"))
+    effects = rig.handle(MessagePublished(RequestId(90), message("a", b"1")))
+    assert the(Reply, effects).error is None
+    assert len(all_of(WriteJournal, effects)) == 1, "and written at once all the same"
+
+
+def test_accepted_messages_stay_when_the_disk_fails() -> None:
+    rig = Rig(designated_config(durability=Durability.ACCEPTED))
+    queue = rig.subscribe(subscription("a"))
+    rig.is_disk_full = True
+    assert is_done(rig.publish(message("a", b"1")))
+    assert isinstance(error_of(rig.publish(message("a", b"2"))), QueueError)
+    rig.is_disk_full = False
+    rig.advance(RETRY_SECONDS)
+    rig.restart()
+    _, effects = rig.attach(queue)
+    assert contents(delivered(effects)) == [b"1"]
+
 
 # --- failing ------------------------------------------------------------------------------------
 
