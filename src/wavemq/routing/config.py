@@ -18,7 +18,7 @@ QUEUE_EXPIRY_SECONDS_MIN: Final = 60
 """A subscription that asks for less gets this (wavemq.md 7)."""
 UPLINK_WINDOW: Final = 64
 WINDOW_BYTES_MAX: Final = 4 * MIB
-RESIDENT_BYTES_MAX: Final = 64 * MIB
+RESIDENT_BYTES_MAX: Final = 32 * MIB
 SUBSCRIPTIONS_MAX: Final = 100_000
 
 

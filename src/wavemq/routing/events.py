@@ -253,6 +253,17 @@ class DownlinkReceived:
     position: DownlinkPosition | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DownlinkUnverifiable:
+    """A message on the stream of a subscription could not be checked for too long; it is dropped.
+
+    Attributes as in `DownlinkReceived`; it counts as one that was received.
+    """
+
+    queue: QueueId
+    position: DownlinkPosition | None
+
+
 # --- disk and time ------------------------------------------------------------------------------
 
 
@@ -327,6 +338,7 @@ Event = (
     | FrameRefused
     | UplinkSubscriptionEnded
     | DownlinkReceived
+    | DownlinkUnverifiable
     | JournalWritten
     | JournalFailed
     | RecordsRead

@@ -18,11 +18,12 @@ from wavemq.errors import (
 )
 from wavemq.messages.message import Message
 from wavemq.messages.verified import Verified, with_arrival
-from wavemq.routing.core import DISK_FAILS, NO_DESIGNATED_ROUTER, Core
+from wavemq.routing.core import DISK_FAILS, NO_DESIGNATED_ROUTER, Core, DropCause
 from wavemq.routing.draft import PublishWaiter
 from wavemq.routing.effects import ForwardQuery, ReadRetained
 from wavemq.routing.events import (
     DownlinkReceived,
+    DownlinkUnverifiable,
     MessagePublished,
     PeerMessagePublished,
     PeerQueryRequested,
@@ -164,21 +165,34 @@ class Intake:
         self._append(reader, record, size_bytes, lane)
         core.ledger.settle(record)
 
+    def downlink_unverifiable(self, event: DownlinkUnverifiable) -> None:
+        """Drop a message that could not be checked."""
+        reader = self._core.subscriptions.with_queue(event.queue)
+        if reader is None or not reader.is_local:
+            return
+        self._core.counts.dropped[DropCause.UNVERIFIABLE] += 1
+        if event.position is not None:
+            self._follow(reader, event.position)
+
+    def _follow(self, reader: Subscription, position: DownlinkPosition) -> bool:
+        """Move a subscription's position on; return False if it was there already."""
+        known = reader.position
+        if (
+            known is not None
+            and known.journal == position.journal
+            and known.index >= position.index
+        ):
+            return False
+        reader.position = position
+        self._core.ledger.follow(reader.queue_id, position)
+        return True
+
     def _is_repeated(
         self, reader: Subscription, message: Message, position: DownlinkPosition | None
     ) -> bool:
         """Return whether a designated router sent a message before; remember that it has now."""
         if position is not None:
-            known = reader.position
-            if (
-                known is not None
-                and known.journal == position.journal
-                and known.index >= position.index
-            ):
-                return True
-            reader.position = position
-            self._core.ledger.follow(reader.queue_id, position)
-            return False
+            return not self._follow(reader, position)
         identity = message_identity(message)
         if identity is None:
             return False

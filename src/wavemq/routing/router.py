@@ -38,6 +38,7 @@ from wavemq.routing.events import (
     DeliveriesReturned,
     DeliveryConfirmed,
     DownlinkReceived,
+    DownlinkUnverifiable,
     Event,
     FrameAccepted,
     FrameRefused,
@@ -190,6 +191,8 @@ class Router:
                 self._intake.peer_published(event)
             case DownlinkReceived():
                 self._intake.downlink_received(event)
+            case DownlinkUnverifiable():
+                self._intake.downlink_unverifiable(event)
             case FrameAccepted():
                 self._uplinks.frame_accepted(event)
             case FrameRefused():

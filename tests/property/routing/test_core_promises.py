@@ -33,9 +33,13 @@ from wavemq.routing.effects import (
     WriteJournal,
 )
 from wavemq.routing.events import (
+    ClockStepped,
     ConsumerAttached,
     ConsumerDetached,
     ConsumerId,
+    CreditChanged,
+    DeliveriesAcknowledged,
+    DeliveriesReturned,
     DeliveryConfirmed,
     DownlinkReceived,
     Event,
@@ -196,6 +200,29 @@ class CoreMachine(RuleBasedStateMachine):
         place = reader.unconfirmed[count - 1].place
         del reader.unconfirmed[:count]
         self.report(DeliveryConfirmed(reader.consumer, place))
+
+    @precondition(lambda self: any(one.unconfirmed for one in self.readers.values()))
+    @rule(shares=st.lists(SHARES, min_size=1, max_size=3), delay_s=st.sampled_from([None, 0, 1.5]))
+    def acknowledge_or_give_back(self, shares: list[float], delay_s: float | None) -> None:
+        reader = pick([one for one in self.readers.values() if one.unconfirmed], shares[0])
+        places = [pick(reader.unconfirmed, share).place for share in shares]
+        reader.unconfirmed = [one for one in reader.unconfirmed if one.place not in places]
+        if delay_s is None:
+            self.report(DeliveriesAcknowledged(reader.consumer, places))
+        else:
+            self.report(DeliveriesReturned(reader.consumer, places, delay_s))
+
+    @precondition(lambda self: self.readers)
+    @rule(share=SHARES, credit=st.integers(1, 5))
+    def change_credit(self, share: float, credit: int) -> None:
+        reader = pick([self.readers[name] for name in sorted(self.readers)], share)
+        self.report(CreditChanged(reader.consumer, credit))
+
+    @rule(seconds=st.sampled_from([-3600.0, 3600.0]))
+    def clock_is_set(self, seconds: float) -> None:
+        by_ns = round(seconds * NANOSECONDS_PER_SECOND)
+        self.rig.now = Instant(self.rig.now + by_ns)
+        self.report(ClockStepped(by_ns))
 
     @precondition(lambda self: self.readers)
     @rule(share=SHARES)
