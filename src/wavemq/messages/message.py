@@ -9,7 +9,7 @@ plain concatenations, as the wire contract has them, so they do not tell where a
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, NewType
 
 from wavemq.clock import Instant
@@ -83,11 +83,32 @@ class Message:
 
     def arrived(self, now: Instant) -> Message:
         """Return the message with one more timestamp."""
-        return replace(self, timestamps=(*self.timestamps, now))
+        return self._passed((*self.timestamps, now), self.drops)
 
     def dequeued(self, dropped_count: int) -> Message:
         """Return the message with one more entry of drops: those of the queue that it left."""
-        return replace(self, drops=(*self.drops, dropped_count))
+        return self._passed(self.timestamps, (*self.drops, dropped_count))
+
+    def _passed(self, timestamps: tuple[Instant, ...], drops: tuple[int, ...]) -> Message:
+        """Return the message with other marks of its way.
+
+        Spelled out, since it happens at every hop and `replace` takes three times as long.
+        """
+        return Message(
+            self.source,
+            self.source_location,
+            self.namespace,
+            self.topic,
+            self.payload,
+            self.origin_router,
+            self.jedi_timestamp,
+            self.proof,
+            self.signature,
+            self.encryption_partition,
+            timestamps,
+            drops,
+            self.is_persisted,
+        )
 
 
 @dataclass(frozen=True, slots=True)
