@@ -57,6 +57,7 @@ from wavemq.routing.journaling import FLUSH_MILLISECONDS
 from wavemq.routing.records import Place, QueueId
 from wavemq.routing.router import Router
 from wavemq.routing.statistics import RouterStatistics
+from wavemq.routing.status import RouterStatus
 from wavemq.routing.subscriptions import StandingSubscription
 from wavemq.wave.hashes import Hash
 
@@ -188,6 +189,10 @@ class Driver:
     def statistics(self) -> RouterStatistics:
         """Return the core's counts."""
         return self._core.statistics()
+
+    def status(self, subscriptions_max: int) -> RouterStatus:
+        """Return a picture of the core, with so many subscriptions at most."""
+        return self._core.status(subscriptions_max)
 
     # --- life -------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ they have room for; then reads and, unless one is in flight, the next write are 
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -67,6 +68,7 @@ from wavemq.routing.ledger import Ledger
 from wavemq.routing.records import ConsumerQueueDefinition, UplinkQueueDefinition
 from wavemq.routing.snapshot import Snapshot
 from wavemq.routing.statistics import RouterStatistics
+from wavemq.routing.status import RouterStatus, SubscriptionStatus
 from wavemq.routing.subscribing import Subscribing
 from wavemq.routing.subscriptions import StandingSubscription
 from wavemq.routing.uplinks import Uplinks
@@ -176,6 +178,35 @@ class Router:
             records=core.ledger.record_count,
             durable_records=core.ledger.durable_count,
             resident_bytes=core.ledger.resident_bytes,
+        )
+
+    def status(self, subscriptions_max: int) -> RouterStatus:
+        """Return a picture for an operator, with so many subscriptions at most."""
+        core, limits = self._core, self._core.config.consumer_queue
+        fullest = heapq.nlargest(
+            subscriptions_max, core.subscriptions.all(), key=lambda one: len(one.queue)
+        )
+        return RouterStatus(
+            is_disk_failing=core.is_disk_failing,
+            uplinks=self._uplinks.status(),
+            subscriptions=[
+                SubscriptionStatus(
+                    namespace=one.request.namespace,
+                    topic_filter=one.request.topic_filter,
+                    identifier=one.request.identifier,
+                    source=one.request.source,
+                    is_local=one.is_local,
+                    is_attached=one.consumer is not None,
+                    queued_messages=len(one.queue),
+                    queued_bytes=one.queue.size_bytes,
+                    in_flight_messages=one.queue.in_flight_count,
+                    messages_max=limits.messages_max,
+                    bytes_max=limits.bytes_max,
+                    deadline=one.deadline(),
+                    dropped_count=one.queue.dropped_count,
+                )
+                for one in fullest
+            ],
         )
 
     def _take(self, event: Event) -> None:

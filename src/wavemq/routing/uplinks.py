@@ -32,6 +32,7 @@ from wavemq.routing.queue import MessageQueue
 from wavemq.routing.reader import next_deliveries
 from wavemq.routing.records import Place, QueueId, UplinkQueueDefinition
 from wavemq.routing.snapshot import StoredQueue
+from wavemq.routing.status import UplinkStatus
 from wavemq.routing.subscriptions import Subscription
 from wavemq.wave.hashes import Hash
 
@@ -113,6 +114,27 @@ class Uplinks:
     def queues(self) -> list[MessageQueue]:
         """Return all queues, those of uplinks that are no longer configured too."""
         return [*(one.queue for one in self._by_queue.values()), *self._left_over]
+
+    def status(self) -> list[UplinkStatus]:
+        """Return a picture of each uplink."""
+        return [
+            UplinkStatus(
+                namespace=one.namespace,
+                is_connected=one.is_connected,
+                changed=None,
+                live_messages=one.queue.waiting_count,
+                live_bytes=one.queue.size_bytes - one.queue.in_flight_bytes,
+                backlog_messages=0,
+                backlog_bytes=0,
+                in_flight_messages=one.queue.in_flight_count,
+                in_flight_bytes=one.queue.in_flight_bytes,
+                window_bytes=self._core.config.window_bytes_max,
+                waiting_topics=0,
+                oldest=None,
+                dropped_count=one.queue.dropped_count,
+            )
+            for one in self._by_namespace.values()
+        ]
 
     @property
     def count(self) -> int:
