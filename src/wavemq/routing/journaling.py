@@ -21,7 +21,7 @@ from wavemq.routing.records import Place, QueueId
 from wavemq.routing.subscribing import Subscribing
 from wavemq.routing.uplinks import Uplinks
 
-FLUSH_MILLISECONDS: Final = 50
+FLUSH_MILLISECONDS: Final = 10
 """How long traces of what was delivered or dropped may wait for company.
 
 A crash that loses them repeats deliveries, and brings back what was dropped."""
