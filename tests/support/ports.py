@@ -9,7 +9,14 @@ from dataclasses import dataclass, field, replace
 from wavemq.errors import NoSuchSubscriptionError, UnsubscribedError, WaveMQError
 from wavemq.messages.message import Message, PayloadObject, QueryRequest, SubscriptionRequest
 from wavemq.messages.topic import Topic
-from wavemq.net.transport import ConnectionStatus, Deliveries, LinkId, Submission
+from wavemq.net.transport import (
+    ConnectionStatus,
+    Consumption,
+    Delivered,
+    Deliveries,
+    LinkId,
+    Submission,
+)
 from wavemq.wave.hashes import Hash
 from wavemq.wave.location import Location
 from wavemq.wire.calls import PublishCall, QueryCall, SubscribeCall
@@ -64,6 +71,35 @@ class ScriptedDeliveries(Deliveries):
 
 
 @dataclass(eq=False)
+class ScriptedConsumption(Consumption):
+    """The same for a reader that acknowledges; indexes count from 1."""
+
+    deliveries: ScriptedDeliveries
+    credit: int
+    journal: str = "scripted"
+    acknowledged: list[int] = field(default_factory=list)
+    returned: list[tuple[int, float]] = field(default_factory=list)
+    last: int = 0
+
+    async def take(self) -> Sequence[Delivered]:
+        batch = await self.deliveries.take()
+        first, self.last = self.last + 1, self.last + len(batch)
+        return [Delivered(index, 1, message) for index, message in enumerate(batch, first)]
+
+    def acknowledge(self, indexes: Sequence[int]) -> None:
+        self.acknowledged += indexes
+
+    def give_back(self, indexes: Sequence[int], delay_s: float) -> None:
+        self.returned += [(index, delay_s) for index in indexes]
+
+    def set_credit(self, credit: int) -> None:
+        self.credit = credit
+
+    async def aclose(self) -> None:
+        await self.deliveries.aclose()
+
+
+@dataclass(eq=False)
 class ScriptedPort:
     """Both a local and a peer port.
 
@@ -83,6 +119,7 @@ class ScriptedPort:
         default_factory=list
     )
     deliveries: list[ScriptedDeliveries] = field(default_factory=list)
+    consumptions: list[ScriptedConsumption] = field(default_factory=list)
     owners: dict[tuple[Hash, str], LinkId] = field(default_factory=dict)
     queried: list[QueryCall | QueryRequest] = field(default_factory=list)
     retained: list[Sequence[Message]] = field(default_factory=list)
@@ -124,6 +161,13 @@ class ScriptedPort:
             self.owners[request.source, request.identifier] = link
         return deliveries
 
+    async def _consume(
+        self, request: SubscribeCall | SubscriptionRequest, link: LinkId | None, credit: int
+    ) -> Consumption:
+        await self.subscribe(request, link)
+        self.consumptions.append(ScriptedConsumption(self.deliveries[-1], credit))
+        return self.consumptions[-1]
+
     async def unsubscribe(self, source: Hash, identifier: str, link: LinkId) -> None:
         if self.owners.get((source, identifier)) != link:
             raise NoSuchSubscriptionError("no such subscription")
@@ -144,3 +188,17 @@ class ScriptedPort:
 
 def with_topic(one: Message, topic: str) -> Message:
     return replace(one, topic=Topic(topic))
+
+
+class ScriptedLocalPort(ScriptedPort):
+    """What the door for programs is given."""
+
+    async def consume(self, call: SubscribeCall, credit: int) -> Consumption:
+        return await self._consume(call, None, credit)
+
+
+class ScriptedPeerPort(ScriptedPort):
+    """What the door for site routers is given."""
+
+    async def consume(self, request: SubscriptionRequest, link: LinkId, credit: int) -> Consumption:
+        return await self._consume(request, link, credit)

@@ -8,7 +8,7 @@ protobuf is a gRPC error, everything else is answered inside the response.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
 import grpc
@@ -61,6 +61,18 @@ def streaming(
 ) -> grpc.RpcMethodHandler[RequestT, ResponseT]:
     """Return a method with one request and many responses, written to the context."""
     return grpc.unary_stream_rpc_method_handler(
+        handler, request_deserializer=request.FromString, response_serializer=_serialize
+    )
+
+
+def conversing(
+    request: type[RequestT],
+    handler: Callable[
+        [AsyncIterator[RequestT], grpc.aio.ServicerContext[RequestT, ResponseT]], Awaitable[None]
+    ],
+) -> grpc.RpcMethodHandler[RequestT, ResponseT]:
+    """Return a method with many requests and many responses, written to the context."""
+    return grpc.stream_stream_rpc_method_handler(
         handler, request_deserializer=request.FromString, response_serializer=_serialize
     )
 

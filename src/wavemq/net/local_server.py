@@ -8,20 +8,23 @@ streams, one that does not read is not sent more than fits its stream.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import grpc
 import grpc.aio
 
-from wavemq.errors import ConfigError
+from wavemq.errors import ConfigError, InvalidParameterError
 from wavemq.messages.message import Message
 from wavemq.net.addresses import Address
 from wavemq.net.batcher import Batcher
+from wavemq.net.consuming import JOURNAL_KEY, serve_consumption
 from wavemq.net.grpc_door import (
     SERVER_OPTIONS,
     STOP_SECONDS_MAX,
+    conversing,
     outcome,
     streaming,
     unary,
@@ -32,6 +35,8 @@ from wavemq.net.transport import LocalPort
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.calls import (
     PublishCall,
+    consume_command_from_wire,
+    credit_from_wire,
     publish_call_from_wire,
     query_call_from_wire,
     subscribe_call_from_wire,
@@ -46,6 +51,7 @@ SUBSCRIBED_KEY: Final = "wavemq-subscribed"
 
 PublishContext = grpc.aio.ServicerContext[mqpb.PublishParams, mqpb.PublishResponse]
 SubscribeContext = grpc.aio.ServicerContext[mqpb.SubscribeParams, mqpb.SubscriptionMessage]
+ConsumeContext = grpc.aio.ServicerContext[mqpb.ConsumeRequest, mqpb.ConsumeResponse]
 QueryContext = grpc.aio.ServicerContext[mqpb.QueryParams, mqpb.QueryMessage]
 StatusContext = grpc.aio.ServicerContext[mqpb.ConnectionStatusParams, mqpb.ConnectionStatusResponse]
 
@@ -65,11 +71,13 @@ class LocalService:
             {
                 "Publish": unary(mqpb.PublishParams, self._publish),
                 "Subscribe": streaming(mqpb.SubscribeParams, self._subscribe),
+                "Consume": conversing(mqpb.ConsumeRequest, self._consume),
                 "Query": streaming(mqpb.QueryParams, self._query),
                 "ConnectionStatus": unary(mqpb.ConnectionStatusParams, self._connection_status),
             },
         )
-        return _WatchedMethods(methods, f"/{SERVICE}/Subscribe", self._subscribing.note_arriving)
+        watched = (f"/{SERVICE}/Subscribe", f"/{SERVICE}/Consume")
+        return _WatchedMethods(methods, watched, self._subscribing.note_arriving)
 
     async def _publish(
         self, params: mqpb.PublishParams, context: PublishContext
@@ -106,6 +114,37 @@ class LocalService:
         finally:
             await deliveries.aclose()
 
+    async def _consume(
+        self, requests: AsyncIterator[mqpb.ConsumeRequest], context: ConsumeContext
+    ) -> None:
+        error = await outcome("Consume", self._deliver_acknowledged(requests, context))
+        if error is not None:
+            await context.write(mqpb.ConsumeResponse(error=error_to_wire(error)))
+
+    async def _deliver_acknowledged(
+        self, requests: AsyncIterator[mqpb.ConsumeRequest], context: ConsumeContext
+    ) -> None:
+        is_proof_asked = _asks_for_proof(context)
+        first = await anext(requests, mqpb.ConsumeRequest())
+        if not first.HasField("subscribe"):
+            raise InvalidParameterError("the first request of a stream subscribes")
+        with self._subscribing.announced(context.peer()):
+            call = subscribe_call_from_wire(first.subscribe)
+            consumption = await self._port.consume(call, credit_from_wire(first.credit))
+        try:
+            await context.send_initial_metadata(
+                ((SUBSCRIBED_KEY, "1"), (JOURNAL_KEY, consumption.journal))
+            )
+        except BaseException:
+            await consumption.aclose()
+            raise
+        await serve_consumption(
+            consumption,
+            (consume_command_from_wire(request) async for request in requests),
+            context.write,
+            partial(_delivered, is_proof_asked=is_proof_asked),
+        )
+
     async def _query(self, params: mqpb.QueryParams, context: QueryContext) -> None:
         error = await outcome("Query", self._answer(params, context))
         if error is not None:
@@ -131,10 +170,10 @@ class LocalService:
 
 
 class _WatchedMethods(grpc.GenericRpcHandler):
-    """Methods, with a note of each call of one of them as soon as it begins to arrive."""
+    """Methods, with a note of each call of some of them as soon as it begins to arrive."""
 
     def __init__(
-        self, methods: grpc.GenericRpcHandler, watched: str, note: Callable[[], None]
+        self, methods: grpc.GenericRpcHandler, watched: Collection[str], note: Callable[[], None]
     ) -> None:
         self._methods = methods
         self._watched = watched
@@ -144,7 +183,7 @@ class _WatchedMethods(grpc.GenericRpcHandler):
         self, handler_call_details: grpc.HandlerCallDetails
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Return the method; gRPC asks in the order in which calls arrive."""
-        if handler_call_details.method == self._watched:
+        if handler_call_details.method in self._watched:
             self._note()
         return self._methods.service(handler_call_details)
 
@@ -177,7 +216,7 @@ async def serve_local(address: Address, port: LocalPort) -> AsyncIterator[Addres
         await server.stop(STOP_SECONDS_MAX)
 
 
-def _asks_for_proof(context: SubscribeContext | QueryContext) -> bool:
+def _asks_for_proof(context: SubscribeContext | ConsumeContext | QueryContext) -> bool:
     metadata = context.invocation_metadata() or ()
     return any(key == INCLUDE_PROOF_KEY and value == "1" for key, value in metadata)
 

@@ -13,17 +13,21 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import grpc
 import grpc.aio
 
+from wavemq.errors import InvalidParameterError
 from wavemq.messages.message import Message
 from wavemq.net.batcher import Batcher
 from wavemq.net.certificate import ServerCertificate
+from wavemq.net.consuming import EXTENSIONS, EXTENSIONS_KEY, JOURNAL_KEY, serve_consumption
 from wavemq.net.grpc_door import (
     SERVER_OPTIONS,
     STOP_SECONDS_MAX,
+    conversing,
     outcome,
     streaming,
     unary,
@@ -34,6 +38,7 @@ from wavemq.net.proof_memory import ProofMemory, SentProofs
 from wavemq.net.transport import LinkId, PeerPort
 from wavemq.wave.hashes import Hash
 from wavemq.wire import mqpb_pb2 as mqpb
+from wavemq.wire.calls import credit_from_wire, peer_consume_command_from_wire
 from wavemq.wire.convert import (
     error_to_wire,
     hash_from_wire,
@@ -49,6 +54,7 @@ SERVICE: Final = "mqpb.WAVEMQPeering"
 
 PublishContext = grpc.aio.ServicerContext[mqpb.PeerPublishParams, mqpb.PeerPublishResponse]
 SubscribeContext = grpc.aio.ServicerContext[mqpb.PeerSubscribeParams, mqpb.SubscriptionMessage]
+ConsumeContext = grpc.aio.ServicerContext[mqpb.PeerConsumeRequest, mqpb.ConsumeResponse]
 UnsubscribeContext = grpc.aio.ServicerContext[
     mqpb.PeerUnsubscribeParams, mqpb.PeerUnsubscribeResponse
 ]
@@ -75,6 +81,7 @@ class PeerService:
             {
                 "PeerPublish": unary(mqpb.PeerPublishParams, self._publish),
                 "PeerSubscribe": streaming(mqpb.PeerSubscribeParams, self._subscribe),
+                "PeerConsume": conversing(mqpb.PeerConsumeRequest, self._consume),
                 "PeerUnsubscribe": unary(mqpb.PeerUnsubscribeParams, self._unsubscribe),
                 "PeerQueryRequest": streaming(mqpb.PeerQueryParams, self._query),
             },
@@ -113,6 +120,38 @@ class PeerService:
         finally:
             await deliveries.aclose()
 
+    async def _consume(
+        self, requests: AsyncIterator[mqpb.PeerConsumeRequest], context: ConsumeContext
+    ) -> None:
+        error = await outcome("PeerConsume", self._deliver_acknowledged(requests, context))
+        if error is not None:
+            await context.write(mqpb.ConsumeResponse(error=error_to_wire(error)))
+
+    async def _deliver_acknowledged(
+        self, requests: AsyncIterator[mqpb.PeerConsumeRequest], context: ConsumeContext
+    ) -> None:
+        first = await anext(requests, mqpb.PeerConsumeRequest())
+        if not first.HasField("subscribe"):
+            raise InvalidParameterError("the first request of a stream subscribes")
+        consumption = await self._port.consume(
+            subscription_from_wire(first.subscribe),
+            LinkId(context.peer()),
+            credit_from_wire(first.credit),
+        )
+        try:
+            await context.send_initial_metadata(
+                ((EXTENSIONS_KEY, EXTENSIONS), (JOURNAL_KEY, consumption.journal))
+            )
+        except BaseException:
+            await consumption.aclose()
+            raise
+        await serve_consumption(
+            consumption,
+            (peer_consume_command_from_wire(request) async for request in requests),
+            context.write,
+            partial(_elided_message, sent=SentProofs()),
+        )
+
     async def _unsubscribe(
         self, params: mqpb.PeerUnsubscribeParams, context: UnsubscribeContext
     ) -> mqpb.PeerUnsubscribeResponse:
@@ -139,10 +178,12 @@ class PeerService:
 
 
 def _elided(message: Message, sent: SentProofs) -> mqpb.SubscriptionMessage:
+    return mqpb.SubscriptionMessage(message=_elided_message(message, sent))
+
+
+def _elided_message(message: Message, sent: SentProofs) -> mqpb.Message:
     proof, reference = sent.elide(message.proof)
-    return mqpb.SubscriptionMessage(
-        message=message_to_wire(message, proof=proof, proof_reference=reference)
-    )
+    return message_to_wire(message, proof=proof, proof_reference=reference)
 
 
 @asynccontextmanager

@@ -218,6 +218,13 @@ class UplinkPort(Protocol):
         """
         ...
 
+    def subscription_opened(self, queue: QueueId) -> None:
+        """Take note that a stream is open, or that the peer does not tell; another may follow.
+
+        Once for each stream, unless it ended before that.
+        """
+        ...
+
     def subscription_ended(self, queue: QueueId, error: WaveMQError | None) -> None:
         """Take note that a stream ended while the link is up."""
         ...

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import grpc
@@ -28,11 +29,13 @@ from wavemq.errors import (
 )
 from wavemq.limits import FRAME_BYTES_MAX
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
+from wavemq.net.acknowledging import Acknowledgements
+from wavemq.net.consuming import EXTENSIONS, EXTENSIONS_KEY, JOURNAL_KEY
 from wavemq.net.lanes import Lanes
 from wavemq.net.proof_memory import ReceivedProofs
 from wavemq.net.transport import DownlinkMessage, Submission, UplinkPort
 from wavemq.routing.effects import Delivery
-from wavemq.routing.records import QueueId
+from wavemq.routing.records import DownlinkPosition, QueueId
 from wavemq.wave.hashes import Hash
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.convert import (
@@ -55,6 +58,8 @@ CONFIRM_SECONDS_MAX: Final = 0.5
 designated routers never confirm."""
 RECEIVED_MAX: Final = 1024
 """Messages received and not taken by the router yet; then the streams are not read."""
+CONSUME_CREDIT: Final = 256
+"""Messages of one subscription that the other end sends before the first is acknowledged."""
 QUERY_BATCH_MAX: Final = 64
 PING_MILLISECONDS: Final = 320_000
 """The original's server ends links that ping more often than every 5 minutes."""
@@ -72,6 +77,13 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
 )
 
 _log = structlog.get_logger("wavemq.net.uplink")
+
+
+ConsumeStream = grpc.aio.StreamStreamCall[mqpb.PeerConsumeRequest, mqpb.ConsumeResponse]
+
+
+class _UnknownCallError(Exception):
+    """The other end does not know a call of our own; never leaves this module."""
 
 
 class SessionEndedError(Exception):
@@ -118,6 +130,14 @@ class UplinkSession:
             request_serializer=mqpb.PeerSubscribeParams.SerializeToString,
             response_deserializer=mqpb.SubscriptionMessage.FromString,
         )
+        self._consume: grpc.aio.StreamStreamMultiCallable[
+            mqpb.PeerConsumeRequest, mqpb.ConsumeResponse
+        ] = channel.stream_stream(
+            f"/{SERVICE}/PeerConsume",
+            request_serializer=mqpb.PeerConsumeRequest.SerializeToString,
+            response_deserializer=mqpb.ConsumeResponse.FromString,
+        )
+        self._is_consume_known = True
         self._unsubscribe: grpc.aio.UnaryUnaryMultiCallable[
             mqpb.PeerUnsubscribeParams, mqpb.PeerUnsubscribeResponse
         ] = channel.unary_unary(
@@ -206,6 +226,7 @@ class UplinkSession:
         confirmed: asyncio.Future[None] = loop.create_future()
         self._confirming.add(confirmed)
         confirmed.add_done_callback(self._confirming.discard)
+        confirmed.add_done_callback(lambda _: self._port.subscription_opened(queue))
         loop.call_later(CONFIRM_SECONDS_MAX, _settle, confirmed)
         self._following[queue] = self._group.create_task(self._follow(queue, request, confirmed))
 
@@ -235,9 +256,30 @@ class UplinkSession:
         self, queue: QueueId, request: SubscriptionRequest, confirmed: asyncio.Future[None]
     ) -> None:
         """Read a stream to its end, and say how it ended."""
+        error: WaveMQError | None = None
+        try:
+            if self._is_consume_known:
+                try:
+                    await self._follow_acknowledging(queue, request, confirmed)
+                except _UnknownCallError:
+                    self._is_consume_known = False
+            if not self._is_consume_known:
+                await self._follow_plainly(queue, request, confirmed)
+        except WaveMQError as refusal:
+            error = refusal
+        except grpc.aio.AioRpcError as failure:
+            error = UpstreamError(f"the subscription's stream broke: {_text(failure)}")
+        finally:
+            _settle(confirmed)
+        del self._following[queue]
+        self._port.subscription_ended(queue, error)
+
+    async def _follow_plainly(
+        self, queue: QueueId, request: SubscriptionRequest, confirmed: asyncio.Future[None]
+    ) -> None:
+        """Follow as the original does: what was written to the stream has left the queue there."""
         stream = self._subscribe(subscription_to_wire(request))
         proofs = ReceivedProofs()
-        error: WaveMQError | None = None
         try:
             await stream.initial_metadata()
             _settle(confirmed)
@@ -246,35 +288,91 @@ class UplinkSession:
                 if not isinstance(response, mqpb.SubscriptionMessage):
                     break
                 raise_wire_error(response.error)
-                await self._receive(queue, response.message, proofs)
-        except WaveMQError as refusal:
-            error = refusal
-        except grpc.aio.AioRpcError as failure:
-            error = UpstreamError(f"the subscription's stream broke: {_text(failure)}")
+                await self._receive(queue, response.message, proofs, None, _ignore)
         finally:
-            _settle(confirmed)
             stream.cancel()
-        del self._following[queue]
-        self._port.subscription_ended(queue, error)
 
-    async def _receive(self, queue: QueueId, wire: mqpb.Message, proofs: ReceivedProofs) -> None:
+    async def _follow_acknowledging(
+        self, queue: QueueId, request: SubscriptionRequest, confirmed: asyncio.Future[None]
+    ) -> None:
+        """Follow, and acknowledge what is durable here.
+
+        Raises:
+            _UnknownCallError: the other end knows no such call.
+        """
+        stream = self._consume(metadata=((EXTENSIONS_KEY, EXTENSIONS),))
+        acknowledgements = Acknowledgements(
+            lambda indexes: stream.write(mqpb.PeerConsumeRequest(acknowledged=indexes))
+        )
+        acknowledging: asyncio.Task[None] | None = None
+        proofs = ReceivedProofs()
+        try:
+            journal = await self._begin_consuming(stream, request)
+            _settle(confirmed)
+            acknowledging = self._group.create_task(_until_broken(acknowledgements.run()))
+            while True:
+                response = await stream.read()
+                if not isinstance(response, mqpb.ConsumeResponse):
+                    break
+                raise_wire_error(response.error)
+                for delivery in response.deliveries:
+                    position = DownlinkPosition(journal, delivery.index)
+                    acknowledge = partial(acknowledgements.add, delivery.index)
+                    await self._receive(queue, delivery.message, proofs, position, acknowledge)
+        finally:
+            if acknowledging is not None:
+                acknowledging.cancel()
+            stream.cancel()
+
+    async def _begin_consuming(self, stream: ConsumeStream, request: SubscriptionRequest) -> str:
+        """Subscribe, and return the name of the other end's numbering."""
+        first = mqpb.PeerConsumeRequest(
+            subscribe=subscription_to_wire(request), credit=CONSUME_CREDIT
+        )
+        try:
+            await _until_broken(stream.write(first))
+            headers = dict(await stream.initial_metadata() or ())
+            journal = headers.get(JOURNAL_KEY)
+            if journal is not None:
+                return str(journal)
+            refusal = await stream.read()
+        except grpc.aio.AioRpcError as failure:
+            if failure.code() is grpc.StatusCode.UNIMPLEMENTED:
+                raise _UnknownCallError from failure
+            raise
+        if isinstance(refusal, mqpb.ConsumeResponse):
+            raise_wire_error(refusal.error)
+        raise _UnknownCallError
+
+    async def _receive(
+        self,
+        queue: QueueId,
+        wire: mqpb.Message,
+        proofs: ReceivedProofs,
+        position: DownlinkPosition | None,
+        acknowledge: Callable[[], None],
+    ) -> None:
         try:
             message = _restored(wire, proofs)
         except RemoteProtocolError:
             raise
         except WaveMQError as error:
-            # One malformed message says nothing about the next.
+            # One malformed message says nothing about the next, and will not be better next time.
             self._port.peer_failed(self._namespace, error)
+            acknowledge()
             return
         await self._room.acquire()
         submission = Submission(
-            DownlinkMessage(message, None), self._make_room, self._namespace.to_text()
+            DownlinkMessage(message, position),
+            partial(self._take_note, acknowledge),
+            self._namespace.to_text(),
         )
         self._port.received(queue, (submission,))
 
-    def _make_room(self, error: WaveMQError | None) -> None:
+    def _take_note(self, acknowledge: Callable[[], None], error: WaveMQError | None) -> None:
         del error  # who refused it has counted it
         self._room.release()
+        acknowledge()
 
     # --- queries ----------------------------------------------------------------------------
 
@@ -308,6 +406,18 @@ def _restored(wire: mqpb.Message, proofs: ReceivedProofs) -> Message:
     # The proof comes first: later messages may refer to it even if this one is refused.
     proof = proofs.restore(proof_from_wire(wire.proofDER), proof_reference_from_wire(wire))
     return replace(message_from_wire(wire), proof=proof)
+
+
+def _ignore() -> None:
+    """Acknowledge nothing, to a peer that does not ask for it."""
+
+
+async def _until_broken(work: Awaitable[None]) -> None:
+    """Write to a stream; that it broke, its reader is told, with the reason."""
+    try:
+        await work
+    except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+        _log.debug("stream_broke", reason=repr(error))
 
 
 def _settle(future: asyncio.Future[None]) -> None:

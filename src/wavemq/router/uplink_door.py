@@ -3,7 +3,7 @@
 Owns the check of designated routers, and the way of their messages through admission to the core.
 Refuses to know links and protobuf. Fault model: a designated router proved that it may route the
 namespace, and nothing else: each message that it sends is checked like anybody's. Messages of one
-subscription, origin and topic enter the core in the order in which they arrived.
+subscription enter the core in the order in which they arrived.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 import structlog
 
-from wavemq.errors import AuthorizationError, UnsubscribedError, WaveMQError
+from wavemq.errors import AuthorizationError, UnavailableError, UnsubscribedError, WaveMQError
 from wavemq.messages.message import Message
 from wavemq.messages.verified import Verified
 from wavemq.net.lanes import Lanes
@@ -23,11 +24,13 @@ from wavemq.router.doorway import Doorway
 from wavemq.router.guard import guarded
 from wavemq.routing.events import (
     DownlinkReceived,
+    DownlinkUnverifiable,
     FrameAccepted,
     FrameRefused,
     UplinkConnected,
     UplinkDisconnected,
     UplinkSubscriptionEnded,
+    UplinkSubscriptionOpened,
 )
 from wavemq.routing.records import Place, QueueId
 from wavemq.wave.hashes import Hash
@@ -36,7 +39,9 @@ from wavemq.wire.handshake import RouterClaim
 Checking = tuple[
     QueueId, Submission[DownlinkMessage], asyncio.Task[Verified[Message] | WaveMQError]
 ]
-LaneKey = tuple[QueueId, str, str]
+CHECK_SECONDS_MAX: Final = 10.0
+"""How long a message is held that cannot be checked now, and with it what follows it."""
+CHECK_PAUSE_SECONDS: Final = 0.25
 
 _log = structlog.get_logger("wavemq.router.uplink")
 
@@ -57,7 +62,7 @@ class UplinkDoor(UplinkPort):
         self._clock = doorway.clock
         self._group = doorway.group
         self._counts = doorway.counts
-        self._lanes: Lanes[LaneKey, Checking] = Lanes(doorway.group, self._receive)
+        self._lanes: Lanes[QueueId, Checking] = Lanes(doorway.group, self._receive)
         self._shown: dict[Hash, RouterClaim] = {}
         self.doubts = asyncio.Event()
 
@@ -100,6 +105,10 @@ class UplinkDoor(UplinkPort):
             _log.warning("frame_refused", namespace=namespace.to_text(), reason=error.reason)
             self._driver.report(FrameRefused(namespace, place, error))
 
+    def subscription_opened(self, queue: QueueId) -> None:
+        """Report it."""
+        self._driver.report(UplinkSubscriptionOpened(queue))
+
     def subscription_ended(self, queue: QueueId, error: WaveMQError | None) -> None:
         """Report it."""
         if isinstance(error, UnsubscribedError | AuthorizationError):
@@ -113,25 +122,38 @@ class UplinkDoor(UplinkPort):
     def received(self, queue: QueueId, submissions: Sequence[Submission[DownlinkMessage]]) -> None:
         """Check messages side by side, and have the core take them in order."""
         for submission in submissions:
-            message = submission.request.message
+            checking = self._group.create_task(self._check(submission.request.message))
+            self._lanes.put(queue, (queue, submission, checking))
+
+    async def _check(self, message: Message) -> Verified[Message] | WaveMQError:
+        """Check a message; again and again for a while if that cannot be done just now."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + CHECK_SECONDS_MAX
+        pause_s = CHECK_PAUSE_SECONDS
+        while True:
             check = self._admission.check_message(message, self._clock.now())
-            checking = self._group.create_task(guarded("PeerSubscribe", check))
-            key = (queue, message.origin_router, message.topic.text)
-            self._lanes.put(key, (queue, submission, checking))
+            checked = await guarded("PeerSubscribe", check)
+            if not isinstance(checked, UnavailableError) or loop.time() + pause_s > give_up:
+                return checked
+            await asyncio.sleep(pause_s)
+            pause_s *= 2
 
     async def _receive(self, checking: Checking) -> None:
         queue, submission, task = checking
         checked = await task
+        received = submission.request
         if isinstance(checked, WaveMQError):
             self._counts.deliveries_unproved += 1
             _log.warning(
                 "downlink_message_refused",
-                source=submission.request.message.source.to_text(),
-                topic=submission.request.message.topic.text,
+                source=received.message.source.to_text(),
+                topic=received.message.topic.text,
                 reason=checked.reason,
             )
+            if isinstance(checked, UnavailableError):
+                self._driver.report(DownlinkUnverifiable(queue, received.position))
             submission.answer(checked)
             return
-        self._driver.report(DownlinkReceived(queue, checked, submission.request.position))
+        self._driver.report(DownlinkReceived(queue, checked, received.position))
         # More may come when this is on disk: a slow disk slows the stream, not the memory.
         self._driver.when_settled(partial(submission.answer, None))

@@ -147,8 +147,9 @@ class Transmit:
 class OpenUplinkSubscription:
     """Open a PeerSubscribe stream over the uplink of the request's namespace.
 
-    It replaces a stream of the same queue. Report `DownlinkReceived` for every message that passes
-    admission, and `UplinkSubscriptionEnded` when it ends while the link is up.
+    It replaces a stream of the same queue. Report `UplinkSubscriptionOpened` once it is open or the
+    peer is known not to tell, `DownlinkReceived` for every message that passes admission, and
+    `UplinkSubscriptionEnded` when it ends while the link is up.
     """
 
     queue: QueueId

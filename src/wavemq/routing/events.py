@@ -226,6 +226,17 @@ class FrameRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class UplinkSubscriptionOpened:
+    """A stream that `OpenUplinkSubscription` asked for is open, or the peer does not tell.
+
+    Attributes:
+        queue: as in the effect.
+    """
+
+    queue: QueueId
+
+
+@dataclass(frozen=True, slots=True)
 class UplinkSubscriptionEnded:
     """A stream that `OpenUplinkSubscription` opened has ended while the link is up.
 
@@ -336,6 +347,7 @@ Event = (
     | UplinkDisconnected
     | FrameAccepted
     | FrameRefused
+    | UplinkSubscriptionOpened
     | UplinkSubscriptionEnded
     | DownlinkReceived
     | DownlinkUnverifiable

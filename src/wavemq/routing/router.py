@@ -60,6 +60,7 @@ from wavemq.routing.events import (
     UplinkConnected,
     UplinkDisconnected,
     UplinkSubscriptionEnded,
+    UplinkSubscriptionOpened,
 )
 from wavemq.routing.identities import Repeats
 from wavemq.routing.intake import Intake
@@ -256,6 +257,8 @@ class Router:
                 self._uplinks.connected(event)
             case UplinkDisconnected():
                 self._uplinks.disconnected(event)
+            case UplinkSubscriptionOpened():
+                self._uplinks.subscription_opened(event)
             case UplinkSubscriptionEnded():
                 self._uplinks.subscription_ended(event)
             case JournalFailed():

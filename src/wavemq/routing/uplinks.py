@@ -27,6 +27,7 @@ from wavemq.routing.events import (
     UplinkConnected,
     UplinkDisconnected,
     UplinkSubscriptionEnded,
+    UplinkSubscriptionOpened,
 )
 from wavemq.routing.queue import MessageQueue
 from wavemq.routing.reader import next_deliveries
@@ -271,6 +272,9 @@ class Uplinks:
             # Also where no stream is open now: the designated router may still have its queue.
             self._core.order(CloseUplinkSubscription(subscription.queue_id, subscription.request))
         subscription.is_open_upstream = False
+
+    def subscription_opened(self, event: UplinkSubscriptionOpened) -> None:
+        """Let another stream be opened."""
 
     def subscription_ended(self, event: UplinkSubscriptionEnded) -> None:
         """Open a stream again, later and later."""

@@ -7,6 +7,7 @@ are authorized. Fault model: a client may send any protobuf message; what breaks
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,6 +32,10 @@ EXPIRY_SECONDS_MIN: Final = 60
 """A shorter expiry is raised to this (wavemq.md 7)."""
 EXPIRY_SECONDS_MAX: Final = 10 * 365 * 86_400
 """A longer expiry is lowered to this; the queue's own configured expiry is shorter."""
+CREDIT_DEFAULT: Final = 128
+CREDIT_MAX: Final = 1024
+"""Deliveries that one reader may leave unacknowledged."""
+RETURN_DELAY_MILLISECONDS_MAX: Final = 86_400_000
 PASSPHRASE_BYTES_MAX: Final = 4 * KIB
 AGENT_LOCATION_BYTES_MAX: Final = 1024
 
@@ -139,6 +144,67 @@ def subscribe_call_from_wire(params: mqpb.SubscribeParams) -> SubscribeCall:
         absolute_expiry=Instant(params.absoluteExpiry) if params.absoluteExpiry else None,
         custom_proof=proof_from_wire(params.customProofDER),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumeCommand:
+    """What a reader that acknowledges says of its deliveries.
+
+    Attributes:
+        credit: deliveries that may be unacknowledged from now on; None: as before.
+        acknowledged: indexes of those that are done with.
+        returned: indexes of those that are to be delivered again.
+        return_delay_s: seconds until then.
+    """
+
+    credit: int | None
+    acknowledged: Sequence[int]
+    returned: Sequence[int]
+    return_delay_s: float
+
+
+def consume_command_from_wire(request: mqpb.ConsumeRequest) -> ConsumeCommand:
+    """Parse a request of `Consume` after the first.
+
+    Raises:
+        InvalidParameterError: it subscribes again, or a number is out of range.
+    """
+    if request.HasField("subscribe"):
+        raise InvalidParameterError("only the first request of a stream subscribes")
+    if not 0 <= request.returnDelay <= RETURN_DELAY_MILLISECONDS_MAX:
+        raise InvalidParameterError(
+            f"messages return after 0 to {RETURN_DELAY_MILLISECONDS_MAX} ms, "
+            f"not {request.returnDelay}"
+        )
+    return ConsumeCommand(
+        credit=credit_from_wire(request.credit) if request.credit else None,
+        acknowledged=tuple(request.acknowledged),
+        returned=tuple(request.returned),
+        return_delay_s=request.returnDelay / 1000,
+    )
+
+
+def peer_consume_command_from_wire(request: mqpb.PeerConsumeRequest) -> ConsumeCommand:
+    """Parse a request of `PeerConsume` after the first; errors as above."""
+    if request.HasField("subscribe"):
+        raise InvalidParameterError("only the first request of a stream subscribes")
+    return ConsumeCommand(
+        credit=credit_from_wire(request.credit) if request.credit else None,
+        acknowledged=tuple(request.acknowledged),
+        returned=(),
+        return_delay_s=0.0,
+    )
+
+
+def credit_from_wire(credit: int) -> int:
+    """Return how many deliveries may be unacknowledged; 0 on the wire means the usual number.
+
+    Raises:
+        InvalidParameterError: they are too many.
+    """
+    if credit > CREDIT_MAX:
+        raise InvalidParameterError(f"the credit is at most {CREDIT_MAX}, not {credit}")
+    return credit or CREDIT_DEFAULT
 
 
 def query_call_from_wire(params: mqpb.QueryParams) -> QueryCall:

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from tests.support.ports import NAMESPACE, ScriptedPort, message
+from tests.support.ports import NAMESPACE, ScriptedLocalPort, message
 from tests.support.stubs import LocalClient
 from tests.support.waiting import until
 from wavemq.errors import (
@@ -48,7 +48,7 @@ QUERY = mqpb.QueryParams(perspective=PERSPECTIVE, namespace=NAMESPACE.to_bytes()
 
 
 @contextlib.asynccontextmanager
-async def door(port: ScriptedPort) -> AsyncIterator[LocalClient]:
+async def door(port: ScriptedLocalPort) -> AsyncIterator[LocalClient]:
     options = (
         ("grpc.max_receive_message_length", FRAME_BYTES_MAX),
         ("grpc.max_send_message_length", 2 * FRAME_BYTES_MAX),
@@ -61,7 +61,7 @@ async def door(port: ScriptedPort) -> AsyncIterator[LocalClient]:
 
 
 async def test_publish_reaches_the_router_and_is_answered_empty() -> None:
-    port = ScriptedPort()
+    port = ScriptedLocalPort()
     async with door(port) as client:
         response = await client.publish(PUBLISH, timeout=10)
     assert not response.HasField("error")
@@ -71,7 +71,7 @@ async def test_publish_reaches_the_router_and_is_answered_empty() -> None:
 
 
 async def test_publish_is_answered_when_the_router_answers_and_not_before() -> None:
-    port = ScriptedPort(holds=True)
+    port = ScriptedLocalPort(holds=True)
     async with door(port) as client:
         answering = asyncio.ensure_future(client.publish(PUBLISH, timeout=10))
         await until("the router has it", lambda: bool(port.held))
@@ -81,7 +81,7 @@ async def test_publish_is_answered_when_the_router_answers_and_not_before() -> N
 
 
 async def test_publishes_at_the_same_time_arrive_as_batches() -> None:
-    port = ScriptedPort()
+    port = ScriptedLocalPort()
     async with door(port) as client:
         await asyncio.gather(*(client.publish(PUBLISH, timeout=10) for _ in range(200)))
     assert sum(port.batches) == 200
@@ -89,7 +89,7 @@ async def test_publishes_at_the_same_time_arrive_as_batches() -> None:
 
 
 async def test_error_of_the_router_comes_inside_the_response() -> None:
-    port = ScriptedPort(refusal=NoProofFoundError("couldn't find a proof"))
+    port = ScriptedLocalPort(refusal=NoProofFoundError("couldn't find a proof"))
     async with door(port) as client:
         error = (await client.publish(PUBLISH, timeout=10)).error
     assert error.code == Code.NO_PROOF_FOUND
@@ -110,7 +110,7 @@ async def test_bad_publish_gets_an_error_and_reaches_nobody(change: mqpb.Publish
     params = mqpb.PublishParams()
     params.CopyFrom(PUBLISH)
     params.MergeFrom(change)
-    port = ScriptedPort()
+    port = ScriptedLocalPort()
     async with door(port) as client:
         error = (await client.publish(params, timeout=10)).error
     assert error.code in {Code.INVALID_PARAMETER, Code.INVALID_MULTIHASH}
@@ -119,7 +119,7 @@ async def test_bad_publish_gets_an_error_and_reaches_nobody(change: mqpb.Publish
 
 
 async def test_call_without_perspective_is_an_invalid_parameter() -> None:
-    async with door(ScriptedPort()) as client:
+    async with door(ScriptedLocalPort()) as client:
         publish = mqpb.PublishParams(namespace=NAMESPACE.to_bytes(), uri="a")
         assert (await client.publish(publish, timeout=10)).error.code == Code.INVALID_PARAMETER
         subscribe = client.subscribe(mqpb.SubscribeParams(uri="a"), timeout=10)
@@ -129,7 +129,7 @@ async def test_call_without_perspective_is_an_invalid_parameter() -> None:
 
 
 async def test_request_that_is_no_protobuf_is_a_grpc_error() -> None:
-    port = ScriptedPort()
+    port = ScriptedLocalPort()
     async with door(port) as client:
         raw: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = client.channel.unary_unary(
             "/mqpb.WAVEMQ/Publish"
@@ -140,7 +140,7 @@ async def test_request_that_is_no_protobuf_is_a_grpc_error() -> None:
 
 
 async def test_frame_over_its_limit_is_a_grpc_error_and_ends_nothing_else() -> None:
-    port = ScriptedPort()
+    port = ScriptedLocalPort()
     async with door(port) as client:
         large = mqpb.PublishParams(customProofDER=bytes(FRAME_BYTES_MAX + 1))
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -150,7 +150,7 @@ async def test_frame_over_its_limit_is_a_grpc_error_and_ends_nothing_else() -> N
 
 
 async def test_defect_of_ours_is_told_in_one_sentence_without_its_insides() -> None:
-    port = ScriptedPort(failure=RuntimeError("private detail"))
+    port = ScriptedLocalPort(failure=RuntimeError("private detail"))
     async with door(port) as client:
         stream = client.subscribe(SUBSCRIBE, timeout=10)
         (response,) = [one async for one in stream]
@@ -159,7 +159,7 @@ async def test_defect_of_ours_is_told_in_one_sentence_without_its_insides() -> N
 
 
 async def test_subscription_says_when_it_is_effective_then_delivers() -> None:
-    port = ScriptedPort()
+    port = ScriptedLocalPort()
     async with door(port) as client:
         stream = client.subscribe(SUBSCRIBE, timeout=10)
         assert dict(await stream.initial_metadata())["wavemq-subscribed"] == "1"
@@ -179,7 +179,7 @@ async def test_subscription_says_when_it_is_effective_then_delivers() -> None:
 
 async def test_every_message_that_a_reader_got_counts_as_written() -> None:
     """Also the last one before the reader leaves, who does so at once after reading it."""
-    port = ScriptedPort()
+    port = ScriptedLocalPort()
     async with door(port) as client:
         for number in range(30):
             stream = client.subscribe(SUBSCRIBE, timeout=10)
@@ -194,7 +194,7 @@ async def test_every_message_that_a_reader_got_counts_as_written() -> None:
 
 
 async def test_reader_that_does_not_read_is_not_sent_more_than_fits_its_stream() -> None:
-    port = ScriptedPort()
+    port = ScriptedLocalPort()
     async with door(port) as client:
         stream = client.subscribe(SUBSCRIBE, timeout=30)
         await stream.initial_metadata()
@@ -210,7 +210,7 @@ async def test_reader_that_does_not_read_is_not_sent_more_than_fits_its_stream()
 
 @pytest.mark.parametrize(("value", "is_asked"), [("1", True), ("0", False)])
 async def test_proof_is_delivered_where_it_is_asked_for(value: str, is_asked: bool) -> None:
-    port = ScriptedPort(retained=[[message(1)]])
+    port = ScriptedLocalPort(retained=[[message(1)]])
     metadata = (("wavemq-include-proof", value),)
     async with door(port) as client:
         stream = client.subscribe(SUBSCRIBE, metadata=metadata, timeout=10)
@@ -226,7 +226,7 @@ async def test_proof_is_delivered_where_it_is_asked_for(value: str, is_asked: bo
 
 
 async def test_refused_subscription_gets_an_error_and_no_header() -> None:
-    port = ScriptedPort(refusal=NoProofFoundError("none"))
+    port = ScriptedLocalPort(refusal=NoProofFoundError("none"))
     async with door(port) as client:
         stream = client.subscribe(SUBSCRIBE, timeout=10)
         assert "wavemq-subscribed" not in dict(await stream.initial_metadata())
@@ -234,7 +234,7 @@ async def test_refused_subscription_gets_an_error_and_no_header() -> None:
 
 
 async def test_ended_queue_ends_the_stream_with_an_error_and_ok() -> None:
-    port = ScriptedPort()
+    port = ScriptedLocalPort()
     async with door(port) as client:
         stream = client.subscribe(SUBSCRIBE, timeout=10)
         await stream.initial_metadata()
@@ -248,7 +248,7 @@ async def test_ended_queue_ends_the_stream_with_an_error_and_ok() -> None:
 
 async def test_publish_waits_for_the_subscription_that_its_client_asked_for_before() -> None:
     """Goal: request and response over the bus. Method: the router is slow to subscribe."""
-    port = ScriptedPort(subscribe_gate=asyncio.Event())
+    port = ScriptedLocalPort(subscribe_gate=asyncio.Event())
     assert port.subscribe_gate is not None
     async with door(port) as client:
         stream = client.subscribe(SUBSCRIBE, timeout=10)
@@ -262,7 +262,7 @@ async def test_publish_waits_for_the_subscription_that_its_client_asked_for_befo
 
 
 async def test_publish_does_not_wait_for_a_subscription_for_ever() -> None:
-    port = ScriptedPort(subscribe_gate=asyncio.Event())
+    port = ScriptedLocalPort(subscribe_gate=asyncio.Event())
     async with door(port) as client:
         stream = client.subscribe(SUBSCRIBE, timeout=10)
         await client.publish(PUBLISH, timeout=10)
@@ -282,7 +282,7 @@ async def test_call_that_never_ends_arriving_holds_nobody_back_for_long() -> Non
 
 
 async def test_many_subscriptions_share_one_connection() -> None:
-    port = ScriptedPort()
+    port = ScriptedLocalPort()
     async with door(port) as client:
         streams = [client.subscribe(SUBSCRIBE, timeout=30) for _ in range(300)]
         await asyncio.gather(*(stream.initial_metadata() for stream in streams))
@@ -296,7 +296,7 @@ async def test_many_subscriptions_share_one_connection() -> None:
 
 
 async def test_query_streams_batches_and_ends() -> None:
-    port = ScriptedPort(retained=[[message(1), message(2)], [message(3)]])
+    port = ScriptedLocalPort(retained=[[message(1), message(2)], [message(3)]])
     async with door(port) as client:
         answers = [one.message async for one in client.query(QUERY, timeout=10)]
     assert [one.tbs.payload[0].content for one in answers] == [b"1", b"2", b"3"]
@@ -308,19 +308,19 @@ async def test_query_streams_batches_and_ends() -> None:
 async def test_failed_query_gets_an_error(
     refusal: DesignatedRouterLinkDownError | UpstreamError,
 ) -> None:
-    async with door(ScriptedPort(refusal=refusal)) as client:
+    async with door(ScriptedLocalPort(refusal=refusal)) as client:
         answers = [one async for one in client.query(QUERY, timeout=10)]
     assert [one.error.code for one in answers] == [refusal.code]
 
 
 async def test_status_is_told_without_asking_anybody() -> None:
-    async with door(ScriptedPort()) as client:
+    async with door(ScriptedLocalPort()) as client:
         status = await client.status(mqpb.ConnectionStatusParams(), timeout=10)
     assert (status.totalPeers, status.connectedPeers) == (3, 2)
 
 
 async def test_two_doors_do_not_share_an_address() -> None:
-    port = ScriptedPort()
+    port = ScriptedLocalPort()
     async with serve_local(LOOPBACK, port) as address:
         with pytest.raises(ConfigError, match="cannot listen"):
             async with serve_local(address, port):
@@ -328,7 +328,7 @@ async def test_two_doors_do_not_share_an_address() -> None:
 
 
 async def test_caller_that_gives_up_does_not_take_its_message_back() -> None:
-    port = ScriptedPort(holds=True)
+    port = ScriptedLocalPort(holds=True)
     async with door(port) as client:
         with pytest.raises(grpc.aio.AioRpcError):
             await client.publish(PUBLISH, timeout=0.2)

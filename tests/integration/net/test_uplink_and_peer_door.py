@@ -15,7 +15,7 @@ import pytest
 from tests.support.ports import (
     NAMESPACE,
     SOURCE,
-    ScriptedPort,
+    ScriptedPeerPort,
     message,
     number_of,
 )
@@ -37,10 +37,10 @@ from wavemq.net.addresses import Address, bound_address, listen
 from wavemq.net.certificate import ServerCertificate, make_server_certificate
 from wavemq.net.link import LinkLimits, dial_link
 from wavemq.net.peer_server import serve_peers
-from wavemq.net.transport import Submission
+from wavemq.net.transport import DownlinkMessage, Submission
 from wavemq.net.uplink import Uplink
 from wavemq.routing.effects import Delivery
-from wavemq.routing.records import Place, QueueId
+from wavemq.routing.records import DownlinkPosition, Place, QueueId
 from wavemq.wave.hashes import Hash
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.convert import message_to_wire
@@ -82,7 +82,8 @@ class Site:
     ended: list[tuple[int, WaveMQError | None]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     failures: list[WaveMQError] = field(default_factory=list)
-    unanswered: list[Submission[Message]] = field(default_factory=list)
+    positions: list[DownlinkPosition | None] = field(default_factory=list)
+    unanswered: list[Submission[DownlinkMessage]] = field(default_factory=list)
     holds: bool = False
 
     async def check_router(
@@ -106,13 +107,17 @@ class Site:
         del namespace
         self.results.append((place, error))
 
+    def subscription_opened(self, queue: QueueId) -> None:
+        del queue
+
     def subscription_ended(self, queue: QueueId, error: WaveMQError | None) -> None:
         self.ended.append((queue, error))
 
-    def received(self, queue: QueueId, submissions: Sequence[Submission[Message]]) -> None:
+    def received(self, queue: QueueId, submissions: Sequence[Submission[DownlinkMessage]]) -> None:
         assert queue == QUEUE
         for submission in submissions:
-            self.messages.append(submission.request)
+            self.messages.append(submission.request.message)
+            self.positions.append(submission.request.position)
             if self.holds:
                 self.unanswered.append(submission)
             else:
@@ -126,7 +131,7 @@ class Site:
 @contextlib.asynccontextmanager
 async def far_end(
     certificate: ServerCertificate,
-    port: ScriptedPort,
+    port: ScriptedPeerPort,
     address: Address | None = None,
     *,
     limits: LinkLimits | None = None,
@@ -159,7 +164,7 @@ async def near_end(address: Address, site: Site) -> AsyncIterator[Uplink]:
 
 @contextlib.asynccontextmanager
 async def joined(
-    certificate: ServerCertificate, port: ScriptedPort, site: Site
+    certificate: ServerCertificate, port: ScriptedPeerPort, site: Site
 ) -> AsyncIterator[Uplink]:
     async with far_end(certificate, port) as address, near_end(address, site) as uplink:
         await until("the uplink is connected", lambda: site.connected == 1)
@@ -176,7 +181,7 @@ def frames(*messages: Message) -> list[Delivery]:
 async def test_messages_arrive_whole_and_in_order_per_topic(
     certificate: ServerCertificate,
 ) -> None:
-    port, site = ScriptedPort(), Site()
+    port, site = ScriptedPeerPort(), Site()
     sent = [message(number, topic=f"a/{number % 3}") for number in range(60)]
     async with joined(certificate, port, site) as uplink:
         uplink.transmit(frames(*sent))
@@ -190,7 +195,7 @@ async def test_messages_arrive_whole_and_in_order_per_topic(
 
 
 async def test_topics_do_not_wait_for_one_another(certificate: ServerCertificate) -> None:
-    port, site = ScriptedPort(holds=True), Site()
+    port, site = ScriptedPeerPort(holds=True), Site()
     async with joined(certificate, port, site) as uplink:
         uplink.transmit(frames(message(0, topic="a"), message(1, topic="a"), message(2, topic="b")))
         await until("two arrive", lambda: len(port.published) == 2)
@@ -204,7 +209,7 @@ async def test_topics_do_not_wait_for_one_another(certificate: ServerCertificate
 async def test_refused_message_is_reported_and_the_next_goes_on(
     certificate: ServerCertificate,
 ) -> None:
-    port, site = ScriptedPort(refusal=ProofInvalidError("forged")), Site()
+    port, site = ScriptedPeerPort(refusal=ProofInvalidError("forged")), Site()
     async with joined(certificate, port, site) as uplink:
         uplink.transmit(frames(message(0)))
         await until("it is answered", lambda: len(site.results) == 1)
@@ -219,7 +224,7 @@ async def test_refused_message_is_reported_and_the_next_goes_on(
 async def test_messages_behind_one_that_cannot_be_judged_now_are_not_sent(
     certificate: ServerCertificate,
 ) -> None:
-    port, site = ScriptedPort(refusal=StorageError("away"), holds=True), Site()
+    port, site = ScriptedPeerPort(refusal=StorageError("away"), holds=True), Site()
     async with joined(certificate, port, site) as uplink:
         uplink.transmit(frames(message(0), message(1), message(2, topic="other"), message(3)))
         await until("two arrive", lambda: len(port.published) == 2)
@@ -236,7 +241,7 @@ async def test_messages_behind_one_that_cannot_be_judged_now_are_not_sent(
 
 
 async def test_link_that_breaks_reports_nothing_as_sent(certificate: ServerCertificate) -> None:
-    port, site = ScriptedPort(holds=True), Site()
+    port, site = ScriptedPeerPort(holds=True), Site()
     async with far_end(certificate, port) as address:
         near = near_end(address, site)
         uplink = await near.__aenter__()
@@ -253,7 +258,7 @@ async def test_link_that_breaks_reports_nothing_as_sent(certificate: ServerCerti
 
 async def test_uplink_returns_after_a_loss(certificate: ServerCertificate) -> None:
     site = Site()
-    first, second = ScriptedPort(), ScriptedPort()
+    first, second = ScriptedPeerPort(), ScriptedPeerPort()
     async with contextlib.AsyncExitStack() as stack:
         async with far_end(certificate, first) as address:
             uplink = await stack.enter_async_context(near_end(address, site))
@@ -273,7 +278,7 @@ async def test_uplink_returns_after_a_loss(certificate: ServerCertificate) -> No
 
 
 async def test_router_that_fails_the_check_gets_nothing(certificate: ServerCertificate) -> None:
-    port, site = ScriptedPort(), Site(refusal=ProofInvalidError("not yours"))
+    port, site = ScriptedPeerPort(), Site(refusal=ProofInvalidError("not yours"))
     async with far_end(certificate, port) as address, near_end(address, site) as uplink:
         await until("two attempts failed", lambda: len(site.failures) == 2)
         assert not uplink.is_connected
@@ -284,7 +289,7 @@ async def test_router_that_fails_the_check_gets_nothing(certificate: ServerCerti
 async def test_uplink_without_traffic_is_not_taken_for_a_handshake_that_stalls(
     certificate: ServerCertificate,
 ) -> None:
-    port, site = ScriptedPort(), Site()
+    port, site = ScriptedPeerPort(), Site()
     limits = LinkLimits(handshake_s=0.5)
     async with far_end(certificate, port, limits=limits) as address, near_end(address, site):
         await until("the uplink is connected", lambda: site.connected == 1)
@@ -314,7 +319,7 @@ def elided(one: Message) -> mqpb.Message:
 async def test_unknown_reference_is_answered_proof_not_cached_and_learned_from_the_full_proof(
     certificate: ServerCertificate,
 ) -> None:
-    port = ScriptedPort()
+    port = ScriptedPeerPort()
     one = message(1)
     async with far_end(certificate, port) as address, peer_at(address) as peer:
         assert await peer.code_of_publish(elided(one)) == Code.PROOF_NOT_CACHED
@@ -325,7 +330,7 @@ async def test_unknown_reference_is_answered_proof_not_cached_and_learned_from_t
 
 
 async def test_proof_that_was_refused_is_not_learned(certificate: ServerCertificate) -> None:
-    port = ScriptedPort(refusal=ProofInvalidError("forged"))
+    port = ScriptedPeerPort(refusal=ProofInvalidError("forged"))
     one = message(1)
     async with far_end(certificate, port) as address, peer_at(address) as peer:
         full = message_to_wire(one, proof=one.proof)
@@ -336,7 +341,7 @@ async def test_proof_that_was_refused_is_not_learned(certificate: ServerCertific
 async def test_proof_of_one_entity_is_not_restored_for_another(
     certificate: ServerCertificate,
 ) -> None:
-    port = ScriptedPort()
+    port = ScriptedPeerPort()
     one = message(1)
     other = replace(one, source=Hash.of(b"somebody else"))
     elsewhere = replace(one, namespace=Hash.of(b"another namespace"))
@@ -351,7 +356,7 @@ async def test_uplink_sends_the_reference_first_and_the_proof_where_it_is_missin
 ) -> None:
     """Goal: a designated router that restarts, and so forgets, gets the proof again."""
     site = Site()
-    first, second = ScriptedPort(), ScriptedPort()
+    first, second = ScriptedPeerPort(), ScriptedPeerPort()
     async with contextlib.AsyncExitStack() as stack:
         async with far_end(certificate, first) as address:
             uplink = await stack.enter_async_context(near_end(address, site))
@@ -370,7 +375,7 @@ async def test_uplink_sends_the_reference_first_and_the_proof_where_it_is_missin
 async def test_stream_holds_each_proof_once_and_the_uplink_restores_it(
     certificate: ServerCertificate,
 ) -> None:
-    port, site = ScriptedPort(), Site()
+    port, site = ScriptedPeerPort(), Site()
     sent = [message(number, proof=bytes([number % 2]) * 900) for number in range(6)]
     async with joined(certificate, port, site) as uplink:
         uplink.open_subscription(QUEUE, SUBSCRIPTION)
@@ -383,7 +388,7 @@ async def test_stream_holds_each_proof_once_and_the_uplink_restores_it(
 async def test_first_message_of_each_stream_holds_the_proof(
     certificate: ServerCertificate,
 ) -> None:
-    port = ScriptedPort()
+    port = ScriptedPeerPort()
     params = mqpb.PeerSubscribeParams(
         tbs=mqpb.PeerSubscriptionTBS(
             sourceEntity=SOURCE.to_bytes(), namespace=NAMESPACE.to_bytes(), uri="a/*", id="i"
@@ -409,7 +414,7 @@ async def test_first_message_of_each_stream_holds_the_proof(
 async def test_message_waits_for_the_subscription_that_was_opened_before_it(
     certificate: ServerCertificate,
 ) -> None:
-    port, site = ScriptedPort(subscribe_gate=asyncio.Event()), Site()
+    port, site = ScriptedPeerPort(subscribe_gate=asyncio.Event()), Site()
     assert port.subscribe_gate is not None
     async with joined(certificate, port, site) as uplink:
         uplink.open_subscription(QUEUE, SUBSCRIPTION)
@@ -424,7 +429,7 @@ async def test_message_waits_for_the_subscription_that_was_opened_before_it(
 async def test_messages_do_not_wait_for_a_router_that_never_confirms(
     certificate: ServerCertificate,
 ) -> None:
-    port, site = ScriptedPort(subscribe_gate=asyncio.Event()), Site()
+    port, site = ScriptedPeerPort(subscribe_gate=asyncio.Event()), Site()
     async with joined(certificate, port, site) as uplink:
         uplink.open_subscription(QUEUE, SUBSCRIPTION)
         uplink.transmit(frames(message(0)))
@@ -435,7 +440,7 @@ async def test_messages_do_not_wait_for_a_router_that_never_confirms(
 async def test_end_of_a_stream_is_reported_with_its_reason(
     certificate: ServerCertificate,
 ) -> None:
-    port, site = ScriptedPort(), Site()
+    port, site = ScriptedPeerPort(), Site()
     async with joined(certificate, port, site) as uplink:
         uplink.open_subscription(QUEUE, SUBSCRIPTION)
         await until("it is subscribed", lambda: len(port.subscribed) == 1)
@@ -451,7 +456,7 @@ async def test_end_of_a_stream_is_reported_with_its_reason(
 async def test_newer_stream_of_a_queue_replaces_the_older(
     certificate: ServerCertificate,
 ) -> None:
-    port, site = ScriptedPort(), Site()
+    port, site = ScriptedPeerPort(), Site()
     async with joined(certificate, port, site) as uplink:
         uplink.open_subscription(QUEUE, SUBSCRIPTION)
         await until("it is subscribed", lambda: len(port.subscribed) == 1)
@@ -465,7 +470,7 @@ async def test_newer_stream_of_a_queue_replaces_the_older(
 async def test_closed_subscription_is_ended_at_the_other_end(
     certificate: ServerCertificate,
 ) -> None:
-    port, site = ScriptedPort(), Site()
+    port, site = ScriptedPeerPort(), Site()
     async with joined(certificate, port, site) as uplink:
         uplink.open_subscription(QUEUE, SUBSCRIPTION)
         await until("it is subscribed", lambda: len(port.subscribed) == 1)
@@ -477,7 +482,7 @@ async def test_closed_subscription_is_ended_at_the_other_end(
 async def test_only_the_link_that_opened_a_subscription_can_end_it(
     certificate: ServerCertificate,
 ) -> None:
-    port, site = ScriptedPort(), Site()
+    port, site = ScriptedPeerPort(), Site()
     params = mqpb.PeerUnsubscribeParams(sourceEntity=SOURCE.to_bytes(), id="i")
     async with far_end(certificate, port) as address, near_end(address, site) as uplink:
         await until("the uplink is connected", lambda: site.connected == 1)
@@ -492,7 +497,7 @@ async def test_only_the_link_that_opened_a_subscription_can_end_it(
 async def test_stream_is_not_read_faster_than_the_router_takes(
     certificate: ServerCertificate,
 ) -> None:
-    port, site = ScriptedPort(), Site(holds=True)
+    port, site = ScriptedPeerPort(), Site(holds=True)
     async with joined(certificate, port, site) as uplink:
         uplink.open_subscription(QUEUE, SUBSCRIPTION)
         await until("it is subscribed", lambda: len(port.subscribed) == 1)
@@ -509,7 +514,7 @@ async def test_stream_is_not_read_faster_than_the_router_takes(
 
 async def test_query_returns_what_is_retained(certificate: ServerCertificate) -> None:
     retained = [message(number) for number in range(150)]
-    port, site = ScriptedPort(retained=[retained]), Site()
+    port, site = ScriptedPeerPort(retained=[retained]), Site()
     async with joined(certificate, port, site) as uplink:
         found = [one async for batch in uplink.query(QUERY) for one in batch]
     assert found == retained
@@ -519,7 +524,7 @@ async def test_query_returns_what_is_retained(certificate: ServerCertificate) ->
 async def test_refused_query_is_an_upstream_error_that_says_why(
     certificate: ServerCertificate,
 ) -> None:
-    port, site = ScriptedPort(refusal=ProofInvalidError("no grant")), Site()
+    port, site = ScriptedPeerPort(refusal=ProofInvalidError("no grant")), Site()
     async with joined(certificate, port, site) as uplink:
         with pytest.raises(UpstreamError, match=r"could not query: \(912: no grant\)"):
             async for _ in uplink.query(QUERY):
@@ -529,7 +534,7 @@ async def test_refused_query_is_an_upstream_error_that_says_why(
 async def test_malformed_message_of_a_stream_is_counted_and_skipped(
     certificate: ServerCertificate,
 ) -> None:
-    port, site = ScriptedPort(), Site()
+    port, site = ScriptedPeerPort(), Site()
     async with joined(certificate, port, site) as uplink:
         uplink.open_subscription(QUEUE, SUBSCRIPTION)
         await until("it is subscribed", lambda: len(port.subscribed) == 1)

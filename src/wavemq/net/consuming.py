@@ -1,0 +1,102 @@
+"""Serving a reader that acknowledges: a program (`Consume`) or a site router (`PeerConsume`).
+
+Owns the two directions of such a call: deliveries in batches, and what the reader says of them.
+Refuses to know gRPC and how a subscription is asked for. Fault model: the reader may say anything
+at any time, which is an error that ends the call, or name deliveries that it never got, which is
+ignored; it may not read, which holds back nothing but itself; it may vanish, and what it did not
+acknowledge is then delivered to the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import Final
+
+from wavemq.limits import MIB
+from wavemq.messages.message import Message
+from wavemq.net.transport import Consumption, Delivered
+from wavemq.wire import mqpb_pb2 as mqpb
+from wavemq.wire.calls import ConsumeCommand
+
+JOURNAL_KEY: Final = "wavemq-journal"
+"""Response metadata: names the numbering of indexes."""
+EXTENSIONS_KEY: Final = "wavemq-extensions"
+"""Metadata of both directions between routers: what of our own they know."""
+EXTENSIONS: Final = "consume,publish-stream"
+RESPONSE_MESSAGES_MAX: Final = 64
+RESPONSE_BYTES_MAX: Final = MIB
+"""Of messages in one response, proofs left out; a single message may exceed it."""
+
+
+async def serve_consumption(
+    consumption: Consumption,
+    commands: AsyncIterator[ConsumeCommand],
+    write: Callable[[mqpb.ConsumeResponse], Awaitable[None]],
+    to_wire: Callable[[Message], mqpb.Message],
+) -> None:
+    """Deliver until the reader has said all it had to say; closes the consumption.
+
+    Args:
+        consumption: what to deliver.
+        commands: of the reader; they end when it has done with all.
+        write: sends a response, and waits while the reader does not read.
+        to_wire: how messages are sent.
+
+    Raises:
+        UnsubscribedError: the queue has ended, or another reader took over.
+        WaveMQError: the subscription failed, or a command is not allowed.
+    """
+    obeying = asyncio.ensure_future(_obey(consumption, commands))
+    taking: asyncio.Future[Sequence[Delivered]] | None = None
+    try:
+        while not obeying.done():
+            taking = asyncio.ensure_future(consumption.take())
+            await asyncio.wait({taking, obeying}, return_when=asyncio.FIRST_COMPLETED)
+            if taking.done():
+                for response in _responses(taking.result(), to_wire):
+                    await write(response)
+        obeying.result()
+    finally:
+        await _cancel(obeying, taking)
+        await consumption.aclose()
+
+
+async def _obey(consumption: Consumption, commands: AsyncIterator[ConsumeCommand]) -> None:
+    async for command in commands:
+        if command.credit is not None:
+            consumption.set_credit(command.credit)
+        if command.acknowledged:
+            consumption.acknowledge(command.acknowledged)
+        if command.returned:
+            consumption.give_back(command.returned, command.return_delay_s)
+
+
+def _responses(
+    delivered: Sequence[Delivered], to_wire: Callable[[Message], mqpb.Message]
+) -> Iterator[mqpb.ConsumeResponse]:
+    response = mqpb.ConsumeResponse()
+    size_bytes = 0
+    for one in delivered:
+        message_bytes = one.message.size_bytes
+        is_full = len(response.deliveries) >= RESPONSE_MESSAGES_MAX
+        if is_full or (size_bytes and size_bytes + message_bytes > RESPONSE_BYTES_MAX):
+            yield response
+            response, size_bytes = mqpb.ConsumeResponse(), 0
+        size_bytes += message_bytes
+        response.deliveries.append(
+            mqpb.ConsumeDelivery(index=one.index, attempt=one.attempt, message=to_wire(one.message))
+        )
+    yield response
+
+
+async def _cancel(
+    *works: asyncio.Future[Sequence[Delivered]] | asyncio.Future[None] | None,
+) -> None:
+    """End works that may be under way; their ends have been looked at, or do not matter."""
+    for work in works:
+        if work is not None:
+            work.cancel()
+            await asyncio.wait({work})
+            if not work.cancelled():
+                work.exception()
