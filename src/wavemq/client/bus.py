@@ -250,6 +250,7 @@ class Bus:
         namespace: NamespaceSource | None = None,
         proof: bytes | None = None,
         include_proof: bool = False,
+        acknowledge: bool = True,
         timeout_s: float | None = None,
     ) -> Subscription:
         """Return a subscription; `async with` opens it, `async for` gives its messages.
@@ -262,6 +263,9 @@ class Bus:
             namespace: instead of the default given to `connect`.
             proof: authority to use, as written by `wv rtprove`, instead of what the router finds.
             include_proof: deliver each message with its publisher's proof (some 55 kB).
+            acknowledge: messages leave the router's queue when they were acknowledged (asking for
+                the next one does it); else when the router has sent them. Routers that know no
+                acknowledgements serve the second way.
             timeout_s: for one attempt to become effective, instead of the default of `connect`.
 
         Raises:
@@ -287,6 +291,7 @@ class Bus:
             self._connected(),
             request,
             metadata=_metadata(include_proof=include_proof),
+            is_acknowledging=acknowledge,
             policy=self._policy,
             on_change=self._on_change,
             timeout_s=self._timeout_s if timeout_s is None else timeout_s,

@@ -1,6 +1,6 @@
 """One gRPC channel to one local router.
 
-Owns the channel, its options and the four calls of the local API. Refuses to know messages: it
+Owns the channel, its options and the calls of the local API. Refuses to know messages: it
 takes and gives protobuf values. Fault model: the router may be away; the channel dials again by
 itself, and `wait_ready` bounds how long a caller waits for that.
 """
@@ -78,6 +78,15 @@ class RouterConnection:
             request_serializer=mqpb.SubscribeParams.SerializeToString,
             response_deserializer=mqpb.SubscriptionMessage.FromString,
         )
+        self.consume: grpc.aio.StreamStreamMultiCallable[
+            mqpb.ConsumeRequest, mqpb.ConsumeResponse
+        ] = self._channel.stream_stream(
+            "/mqpb.WAVEMQ/Consume",
+            request_serializer=mqpb.ConsumeRequest.SerializeToString,
+            response_deserializer=mqpb.ConsumeResponse.FromString,
+        )
+        # Until the router says that it does not know the call.
+        self.is_consume_known = True
         self.query: grpc.aio.UnaryStreamMultiCallable[mqpb.QueryParams, mqpb.QueryMessage] = (
             self._channel.unary_stream(
                 "/mqpb.WAVEMQ/Query",

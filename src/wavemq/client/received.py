@@ -8,10 +8,23 @@ model: none of its own; `wire.convert` refuses malformed messages before they ge
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from wavemq.clock import Instant
 from wavemq.messages.message import Message, PayloadObject
 from wavemq.wave.hashes import Hash
+
+
+class ReceivedHandle(Protocol):
+    """What a message needs of the subscription that it came from."""
+
+    async def settle(self) -> None:
+        """Let the router know now that it is done with."""
+        ...
+
+    async def give_back(self, delay_s: float) -> None:
+        """Ask the router for it again."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +44,10 @@ class Received:
         signature: by `source`.
         proof: the publisher's authority as an explicit proof (DER) where it was asked for,
             else None.
+        index: grows along the queue, and names the message to its router; 0 without
+            acknowledgements.
+        attempt: 1 if it was not delivered before, as far as the router remembers.
+        handle: acknowledges it; None without acknowledgements.
     """
 
     topic: str
@@ -44,6 +61,9 @@ class Received:
     encryption_partition: tuple[bytes, ...]
     signature: bytes = field(repr=False)
     proof: bytes | None = field(repr=False)
+    index: int = 0
+    attempt: int = 1
+    handle: ReceivedHandle | None = field(default=None, repr=False, compare=False)
 
     @property
     def payload(self) -> bytes:
@@ -69,8 +89,35 @@ class Received:
         """When its origin router formed it, by that router's clock; None if no hop said."""
         return self.timestamps[0] if self.timestamps else None
 
+    async def ack(self) -> None:
+        """Tell the router now that the message is done with, so that it never comes again.
+
+        Asking the subscription for the next message does the same, a little later. Without
+        acknowledgements nothing happens.
+        """
+        if self.handle is not None:
+            await self.handle.settle()
+
+    async def nack(self, delay_s: float = 0.0) -> None:
+        """Ask for the message again, `delay_s` seconds from now, 0 to a day.
+
+        Without acknowledgements nothing happens.
+
+        Raises:
+            InvalidParameterError: the delay is out of range.
+        """
+        if self.handle is not None:
+            await self.handle.give_back(delay_s)
+
     @classmethod
-    def from_message(cls, message: Message) -> Received:
+    def from_message(
+        cls,
+        message: Message,
+        *,
+        index: int = 0,
+        attempt: int = 1,
+        handle: ReceivedHandle | None = None,
+    ) -> Received:
         """Return the program's view of `message`."""
         return cls(
             topic=message.topic.text,
@@ -84,4 +131,7 @@ class Received:
             encryption_partition=tuple(message.encryption_partition),
             signature=message.signature,
             proof=message.proof or None,
+            index=index,
+            attempt=attempt,
+            handle=handle,
         )

@@ -1,23 +1,22 @@
 """An open subscription: an async iterator that survives restarts of the router.
 
-Owns one Subscribe stream at a time and the decision to open it again. Refuses to buffer: one read
-is under way at most, so a slow reader holds the messages in the router's durable queue. Fault
-model: the stream may break at any point; it is opened again under the same identifier, so that the
-router resumes the same queue. What the router had sent and this process had not yet read is lost
-with the stream.
+Owns one stream at a time, the decision to open it again, and which deliveries are in the program's
+hands or done with. Refuses to buffer more than the stream's credit, so a slow reader holds the
+messages in the router's durable queue. Fault model: the stream may break at any point; it is opened
+again under the same identifier, so that the router resumes the same queue. What was not
+acknowledged comes again; what this process has in its hands, or is done with, is not handed out
+twice. With plain streams, what the router had sent and this process had not yet read is lost.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
-import grpc
-import grpc.aio
-
 from wavemq.client.connection import Metadata, RouterConnection
-from wavemq.client.failures import error_from_rpc
 from wavemq.client.received import Received
 from wavemq.client.reconnect import (
     ChangeCallback,
@@ -26,30 +25,18 @@ from wavemq.client.reconnect import (
     ReconnectPolicy,
     report_change,
 )
-from wavemq.errors import (
-    DeadlineError,
-    SubscriptionFailedError,
-    UnavailableError,
-    WaveMQError,
-)
+from wavemq.client.streams import Delivery, DeliveryStream, StreamLostError, open_stream
+from wavemq.errors import DeadlineError, InvalidParameterError, UnavailableError
 from wavemq.wire import mqpb_pb2 as mqpb
-from wavemq.wire.convert import message_from_wire, raise_wire_error
+from wavemq.wire.convert import message_from_wire
 
-SUBSCRIBED_KEY: Final = "wavemq-subscribed"
-"""Response header by which the router says that the subscription is effective."""
+ACKNOWLEDGED_REMEMBERED: Final = 4096
+"""Deliveries that are known to be done with when they come again after a loss."""
 
-_LOST: Final = frozenset(
-    {
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.ABORTED,
-        grpc.StatusCode.INTERNAL,
-    }
-)
-"""How gRPC tells that an open stream's connection or server went away."""
+RETURN_DELAY_SECONDS_MAX: Final = 86_400.0
 
-Stream = grpc.aio.UnaryStreamCall[mqpb.SubscribeParams, mqpb.SubscriptionMessage]
-Reading = asyncio.Future[mqpb.SubscriptionMessage]
+Key = tuple[str, int]
+"""Journal and index of a delivery."""
 
 
 class Subscription:
@@ -60,10 +47,16 @@ class Subscription:
     timeout around one step of the iteration loses nothing. Leaving closes the stream; the router
     keeps the queue for `keep_s` more seconds, for whoever subscribes under the same name.
 
+    Each message is acknowledged when its reader asks for the next one, or by `await message.ack()`
+    before that. A message that was not acknowledged, since the program crashed or left by an
+    exception, comes again.
+
     Args:
         connection: to the local router.
         request: what to ask for, identifier included.
         metadata: sent with each attempt.
+        is_acknowledging: whether messages leave the queue when they are acknowledged; else when
+            the router has sent them.
         policy: when to try again.
         on_change: told of each loss, attempt and resumption.
         timeout_s: seconds for one attempt to become effective.
@@ -75,6 +68,7 @@ class Subscription:
         request: mqpb.SubscribeParams,
         *,
         metadata: Metadata,
+        is_acknowledging: bool,
         policy: ReconnectPolicy,
         on_change: ChangeCallback | None,
         timeout_s: float,
@@ -82,14 +76,20 @@ class Subscription:
         self._connection = connection
         self._request = request
         self._metadata = metadata
+        self._is_acknowledging = is_acknowledging
         self._policy = policy
         self._on_change = on_change
         self._timeout_s = timeout_s
         self._closed = asyncio.Event()
         self._closed.set()
         self._turn = asyncio.Lock()
-        self._stream: Stream | None = None
-        self._reading: Reading | None = None
+        self._stream: DeliveryStream | None = None
+        self._reading: asyncio.Future[Sequence[Delivery]] | None = None
+        self._waiting: deque[Delivery] = deque()
+        # What each task has in its hands, to be acknowledged when it asks for more.
+        self._in_hand: dict[asyncio.Task[object] | None, Handle] = {}
+        self._open_keys: set[Key] = set()
+        self._done_keys: OrderedDict[Key, None] = OrderedDict()
         self._is_lost = False
         self._received_count = 0
         self._resumed_count = 0
@@ -132,13 +132,20 @@ class Subscription:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the stream; the router's queue outlives it by `keep_s`."""
+        """Close the stream; the router's queue outlives it by `keep_s`.
+
+        A program that leaves in peace is done with what it was given; one that leaves by an
+        exception is not.
+        """
+        if kind is None:
+            for handle in list(self._in_hand.values()):
+                handle.acknowledge()
         await self.close()
 
     async def close(self) -> None:
         """End the iteration: a reader that waits gets `StopAsyncIteration`."""
         self._closed.set()
-        await self._drop_stream()
+        await self._drop_stream(is_in_order=True)
 
     def __aiter__(self) -> Self:
         """Return itself: there is one stream, so parallel iterations share the messages."""
@@ -147,70 +154,113 @@ class Subscription:
     async def __anext__(self) -> Received:
         """Return the next message, waiting for it and for the router as long as the policy says.
 
+        The message that the same task was given before counts as done with.
+
         Raises:
             UnsubscribedError: the router ended the queue, for instance since the proof expired.
             UnavailableError: the router stayed away for longer than the policy allows.
         """
+        task = asyncio.current_task()
+        before = self._in_hand.pop(task, None)
+        if before is not None:
+            before.acknowledge()
         async with self._turn:
             while not self._closed.is_set():
+                delivery = self._next_waiting()
+                if delivery is not None:
+                    return self._hand_out(delivery, task)
                 try:
-                    response = await self._read()
-                except _StreamLostError as loss:
+                    batch = await self._read()
+                except StreamLostError as loss:
                     await self._resume(str(loss))
                     continue
-                if response is None:
-                    break
-                raise_wire_error(response.error)
-                self._received_count += 1
-                return Received.from_message(message_from_wire(response.message))
+                self._waiting.extend(batch or ())
         raise StopAsyncIteration
 
-    async def _open(self) -> None:
-        """Ask once; return when the subscription is effective.
+    # --- deliveries -------------------------------------------------------------------------
 
-        The router says so by a header. Without it the first response decides: it is an error, or,
-        from a router that sends no such header, already a message.
-        """
-        stream = self._connection.subscribe(self._request, metadata=self._metadata)
-        early: mqpb.SubscriptionMessage | None = None
+    def _next_waiting(self) -> Delivery | None:
+        """Return the next delivery that is new to this program; None: none is here."""
+        while self._waiting:
+            delivery = self._waiting.popleft()
+            key = (delivery.journal, delivery.index)
+            if not delivery.index:
+                return delivery
+            if key in self._done_keys:
+                self._acknowledge(key)  # the router has not heard it
+            elif key not in self._open_keys:
+                return delivery
+        return None
+
+    def _hand_out(self, delivery: Delivery, task: asyncio.Task[object] | None) -> Received:
+        message = message_from_wire(delivery.message)
+        self._received_count += 1
+        if not delivery.index:
+            return Received.from_message(message)
+        handle = Handle(self, (delivery.journal, delivery.index))
+        self._open_keys.add(handle.key)
+        self._in_hand[task] = handle
+        return Received.from_message(
+            message, index=delivery.index, attempt=delivery.attempt, handle=handle
+        )
+
+    def _acknowledge(self, key: Key) -> None:
+        self._open_keys.discard(key)
+        self._done_keys[key] = None
+        self._done_keys.move_to_end(key)
+        if len(self._done_keys) > ACKNOWLEDGED_REMEMBERED:
+            self._done_keys.popitem(last=False)
+        if self._stream is not None:
+            self._stream.acknowledge(key[1])
+
+    async def settle(self, key: Key) -> None:
+        """Acknowledge a delivery, and send that now; for `Received.ack`."""
+        if key in self._open_keys:
+            self._acknowledge(key)
+        if self._stream is not None:
+            await self._stream.flush()
+
+    def note_done(self, key: Key) -> None:
+        """Acknowledge a delivery soon."""
+        if key in self._open_keys:
+            self._acknowledge(key)
+
+    async def give_back(self, key: Key, delay_s: float) -> None:
+        """Ask for a delivery again; for `Received.nack`."""
+        if key not in self._open_keys:
+            return
+        self._open_keys.discard(key)
+        if self._stream is not None:
+            await self._stream.give_back(key[1], delay_s)
+
+    # --- streams ----------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        """Ask once; return when the subscription is effective."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                headers = await stream.initial_metadata()
-                if all(key != SUBSCRIBED_KEY for key, _ in headers or ()):
-                    first = await stream.read()
-                    if isinstance(first, mqpb.SubscriptionMessage):
-                        raise_wire_error(first.error)
-                        early = first
-                    else:
-                        raise SubscriptionFailedError("the router ended the stream at once")
-        except grpc.aio.AioRpcError as failure:
-            raise _error_from_loss(failure, self._connection.address) from failure
+                self._stream = await open_stream(
+                    self._connection,
+                    self._request,
+                    self._metadata,
+                    is_acknowledging=self._is_acknowledging,
+                )
         except TimeoutError as error:
-            stream.cancel()
             raise DeadlineError(
                 f"the router at {self._connection.address} did not confirm the subscription "
                 f"{self.topic_filter!r} within {self._timeout_s:g} s"
             ) from error
-        except BaseException:
-            stream.cancel()
-            raise
-        self._stream = stream
-        if early is not None:
-            self._reading = asyncio.get_running_loop().create_future()
-            self._reading.set_result(early)
 
-    async def _read(self) -> mqpb.SubscriptionMessage | None:
-        """Return the next response, or None when the subscription was closed meanwhile.
+    async def _read(self) -> Sequence[Delivery] | None:
+        """Return the next deliveries, or None when the subscription was closed meanwhile.
 
         The read is a task of this object, not of the caller: cancelling a read ends a gRPC stream,
         and a caller's timeout must not do that.
         """
         if self._stream is None:
-            raise _StreamLostError("an earlier attempt to resume was interrupted")
+            raise StreamLostError("an earlier attempt to resume was interrupted")
         if self._reading is None:
-            self._reading = asyncio.ensure_future(
-                _read_response(self._stream, self._connection.address)
-            )
+            self._reading = asyncio.ensure_future(self._stream.read())
         reading = self._reading
         await asyncio.wait({reading})
         if self._closed.is_set():
@@ -218,12 +268,16 @@ class Subscription:
         self._reading = None
         return reading.result()
 
-    async def _drop_stream(self) -> None:
-        """Cancel the stream and wait for the read under way to end."""
+    async def _drop_stream(self, *, is_in_order: bool = False) -> None:
+        """End the stream and wait for the read under way to end."""
         stream, self._stream = self._stream, None
         reading, self._reading = self._reading, None
+        # What was not handed out comes again over the next stream.
+        self._waiting.clear()
+        if reading is not None and not is_in_order:
+            reading.cancel()
         if stream is not None:
-            stream.cancel()
+            await stream.close()
         if reading is not None:
             reading.cancel()
             await asyncio.wait({reading})
@@ -270,27 +324,36 @@ class Subscription:
         report_change(change, self._on_change)
 
 
-class _StreamLostError(Exception):
-    """The stream is gone and may be opened again; never leaves this module."""
+class Handle:
+    """A message in a program's hands.
 
+    Args:
+        subscription: that it came from.
+        key: of its delivery.
+    """
 
-def _error_from_loss(failure: grpc.aio.AioRpcError, address: str) -> WaveMQError:
-    """Return an `UnavailableError` for what a router that goes away causes, else the mapped one."""
-    error = error_from_rpc(failure, address)
-    if failure.code() in _LOST and not isinstance(error, UnavailableError):
-        return UnavailableError(f"the router at {address} went away: {failure.details()}")
-    return error
+    __slots__ = ("_subscription", "key")
 
+    def __init__(self, subscription: Subscription, key: Key) -> None:
+        self._subscription = subscription
+        self.key = key
 
-async def _read_response(stream: Stream, address: str) -> mqpb.SubscriptionMessage:
-    """Read once; a stream that ended or broke is a loss, anything else an error of ours."""
-    try:
-        response = await stream.read()
-    except grpc.aio.AioRpcError as failure:
-        error = _error_from_loss(failure, address)
-        if isinstance(error, UnavailableError):
-            raise _StreamLostError(error.reason) from failure
-        raise error from failure
-    if isinstance(response, mqpb.SubscriptionMessage):
-        return response
-    raise _StreamLostError(f"the router at {address} ended the stream")
+    def acknowledge(self) -> None:
+        """Let the router know soon that it is done with."""
+        self._subscription.note_done(self.key)
+
+    async def settle(self) -> None:
+        """Let the router know now that it is done with."""
+        await self._subscription.settle(self.key)
+
+    async def give_back(self, delay_s: float) -> None:
+        """Ask the router for it again.
+
+        Raises:
+            InvalidParameterError: the delay is negative or over a day.
+        """
+        if not 0 <= delay_s <= RETURN_DELAY_SECONDS_MAX:
+            raise InvalidParameterError(
+                f"a message returns after 0 to {RETURN_DELAY_SECONDS_MAX:g} s, not {delay_s:g}"
+            )
+        await self._subscription.give_back(self.key, delay_s)

@@ -18,7 +18,7 @@ import pytest
 
 import wavemq
 from wavemq.client import bus as bus_headers
-from wavemq.client.subscription import SUBSCRIBED_KEY
+from wavemq.client.streams import SUBSCRIBED_KEY
 from wavemq.clock import instant_from_seconds
 from wavemq.errors import (
     DeadlineError,
