@@ -17,6 +17,7 @@ from wavemq.errors import CorruptRecordError
 from wavemq.storage.journal import (
     IDENTITIES_PER_SCOPE_MAX,
     EntryColumns,
+    IdentityRow,
     JournalBatch,
     JournalContents,
     JournalStatistics,
@@ -29,6 +30,8 @@ FILE_NAME: Final = "queues.sqlite"
 FORMAT: Final = 1
 WRITES_PER_SHRINKING: Final = 512
 """How often free space is looked at."""
+
+ROWS_AT_ONCE: Final = 4096
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS settings (
@@ -45,12 +48,15 @@ CREATE TABLE IF NOT EXISTS records (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS entries (
     queue INTEGER NOT NULL, record INTEGER NOT NULL, size INTEGER NOT NULL,
-    lane INTEGER NOT NULL, PRIMARY KEY (queue, record)
+    lane INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (queue, record)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS identities (
-    number INTEGER PRIMARY KEY, scope BLOB NOT NULL, identity BLOB NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS identities_by_scope ON identities (scope, number);
+    scope BLOB NOT NULL, slot INTEGER NOT NULL, number INTEGER NOT NULL, identity BLOB NOT NULL,
+    PRIMARY KEY (scope, slot)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS numbers (
+    name TEXT PRIMARY KEY, next INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS quarantine (
     kind TEXT NOT NULL, number INTEGER NOT NULL, proof INTEGER NOT NULL, content BLOB NOT NULL
 ) STRICT;
@@ -60,6 +66,20 @@ DELETE FROM proofs WHERE proof NOT IN (
     SELECT proof FROM records UNION SELECT proof FROM queues UNION SELECT proof FROM quarantine
 )
 """
+
+
+_ENTRY_SUM: Final = (
+    "((queue * 1000003 + record * 65599 + size * 257 + (lane & 4294967295) * 3 + (lane >> 32)) "
+    "& 70368744177663)"
+)
+"""What tells an unharmed entry from a damaged one, so that SQLite itself can compare a million: any
+one flipped bit changes it."""
+
+
+def _entry_sum(queue: int, record: int, size_bytes: int, lane: int) -> int:
+    """Return the same as `_ENTRY_SUM`."""
+    total = queue * 1000003 + record * 65599 + size_bytes * 257
+    return (total + (lane & 0xFFFF_FFFF) * 3 + (lane >> 32)) & 0x3FFF_FFFF_FFFF
 
 
 class SqliteJournal:
@@ -83,6 +103,8 @@ class SqliteJournal:
         self._corrupt_count = self._file.damaged_count
         self._corrupt_records: set[int] = set()
         self._write_count = 0
+        self._seen_counts: dict[bytes, int] = {}
+        self._next_seen = 1
 
     # --- at the start -----------------------------------------------------------------------
 
@@ -106,23 +128,9 @@ class SqliteJournal:
                     connection.execute("DELETE FROM queues WHERE queue = ?", (row[0],))
                 else:
                     queues.append(found)
-            (next_queue,) = connection.execute(
-                "SELECT 1 + MAX("
-                "(SELECT COALESCE(MAX(queue), 0) FROM queues), "
-                "(SELECT COALESCE(MAX(queue), 0) FROM entries))"
-            ).fetchone()
-            identities: dict[bytes, list[int]] = {}
-            for scope, identity in connection.execute(
-                "SELECT scope, identity FROM identities ORDER BY number"
-            ):
-                known = identities.pop(scope, [])
-                known.append(int.from_bytes(identity, "big"))
-                identities[scope] = known[-IDENTITIES_PER_SCOPE_MAX:]
-            (next_record,) = connection.execute(
-                "SELECT 1 + MAX("
-                "(SELECT COALESCE(MAX(record), 0) FROM records), "
-                "(SELECT COALESCE(MAX(record), 0) FROM entries))"
-            ).fetchone()
+            identities = self._identities(connection)
+            next_queue = self._next_number(connection, "queue", "queues", "entries")
+            next_record = self._next_number(connection, "record", "records")
         return JournalContents(queues, identities, next_queue, next_record, self._corrupt_count)
 
     def _queue_contents(
@@ -142,12 +150,47 @@ class SqliteJournal:
             proof_content = self._file.proof(connection, proof)
         except CorruptRecordError:
             return None
+        rows = connection.execute(
+            f"SELECT record, size, lane FROM entries WHERE queue = ? AND checksum = {_ENTRY_SUM} "  # noqa: S608 - a constant
+            "ORDER BY record",
+            (queue,),
+        )
         entries = EntryColumns()
-        for row in connection.execute(
-            "SELECT record, size, lane FROM entries WHERE queue = ? ORDER BY record", (queue,)
-        ):
-            entries.append(*row)
+        # In parts: a million rows at once would keep the garbage collector busy for as long again.
+        while part := rows.fetchmany(ROWS_AT_ONCE):
+            records, sizes, lanes = zip(*part, strict=True)
+            entries.records.extend(records)
+            entries.sizes_bytes.extend(sizes)
+            entries.lanes.extend(lanes)
+        (stored_count,) = connection.execute(
+            "SELECT COUNT(*) FROM entries WHERE queue = ?", (queue,)
+        ).fetchone()
+        self._corrupt_count += stored_count - len(entries)
         return QueueContents(queue, definition, proof_content, dropped_count, mark, entries)
+
+    def _identities(self, connection: sqlite3.Connection) -> dict[bytes, list[int]]:
+        """Return what was seen, the scope of the newest at the end."""
+        identities: dict[bytes, list[int]] = {}
+        self._seen_counts.clear()
+        for scope, slot, number, identity in connection.execute(
+            "SELECT scope, slot, number, identity FROM identities ORDER BY number"
+        ):
+            known = identities.pop(scope, [])
+            known.append(int.from_bytes(identity, "big"))
+            identities[scope] = known
+            self._seen_counts[scope] = slot + 1  # behind the newest
+            self._next_seen = max(self._next_seen, number + 1)
+        return identities
+
+    def _next_number(self, connection: sqlite3.Connection, name: str, *tables: str) -> int:
+        """Return what is above all numbers that were ever given, however damaged the file is."""
+        found = [1]
+        for table in tables:
+            # Names are this module's own; no value of anybody gets here.
+            (last,) = connection.execute(f"SELECT MAX({name}) FROM {table}").fetchone()  # noqa: S608
+            found.append((last or 0) + 1)
+        row = connection.execute("SELECT next FROM numbers WHERE name = ?", (name,)).fetchone()
+        return max(*found, 0 if row is None else row[0])
 
     # --- records ----------------------------------------------------------------------------
 
@@ -191,16 +234,47 @@ class SqliteJournal:
             ],
         )
         connection.executemany(
-            "INSERT OR REPLACE INTO entries (queue, record, size, lane) VALUES (?, ?, ?, ?)",
-            [(row.queue, row.record, row.size_bytes, row.lane) for row in batch.entries],
+            "INSERT OR REPLACE INTO entries (queue, record, size, lane, checksum) "
+            "VALUES (?, ?, ?, ?, ?)",
+            [
+                (
+                    row.queue,
+                    row.record,
+                    row.size_bytes,
+                    row.lane,
+                    _entry_sum(row.queue, row.record, row.size_bytes, row.lane),
+                )
+                for row in batch.entries
+            ],
         )
+        self._note_numbers(connection, batch)
         connection.executemany(
             "UPDATE queues SET mark = ? WHERE queue = ?",
             [(mark, queue) for queue, mark in batch.marks.items()],
         )
         connection.executemany(
-            "INSERT INTO identities (scope, identity) VALUES (?, ?)",
-            [(row.scope, row.identity.to_bytes(8, "big")) for row in batch.identities],
+            "INSERT OR REPLACE INTO identities (scope, slot, number, identity) VALUES (?, ?, ?, ?)",
+            [self._seen_row(row) for row in batch.identities],
+        )
+
+    def _seen_row(self, row: IdentityRow) -> tuple[bytes, int, int, bytes]:
+        """Return a row that takes the place of the oldest of its scope if there are too many."""
+        count = self._seen_counts.get(row.scope, 0)
+        self._seen_counts[row.scope] = count + 1
+        number, self._next_seen = self._next_seen, self._next_seen + 1
+        slot = count % IDENTITIES_PER_SCOPE_MAX
+        return row.scope, slot, number, row.identity.to_bytes(8, "big")
+
+    def _note_numbers(self, connection: sqlite3.Connection, batch: JournalBatch) -> None:
+        """Keep the highest numbers: none may be given again after all that had them went."""
+        last = {
+            "queue": max((row.queue for row in batch.queues), default=0),
+            "record": max((row.record for row in batch.records), default=0),
+        }
+        connection.executemany(
+            "INSERT INTO numbers (name, next) VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET next = MAX(next, excluded.next)",
+            [(name, number + 1) for name, number in last.items() if number],
         )
 
     def _remove(self, connection: sqlite3.Connection, batch: JournalBatch) -> None:
@@ -219,6 +293,11 @@ class SqliteJournal:
         connection.executemany(
             "DELETE FROM records WHERE record = ?", [(record,) for record in batch.removed_records]
         )
+
+        scopes = [(scope,) for scope in batch.removed_scopes]
+        connection.executemany("DELETE FROM identities WHERE scope = ?", scopes)
+        for scope in batch.removed_scopes:
+            self._seen_counts.pop(scope, None)
 
     def read(self, records: Sequence[int]) -> Mapping[int, RecordRow | CorruptRecordError]:
         """Return bodies; unsound ones are set aside when they are removed."""
