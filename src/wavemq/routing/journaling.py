@@ -74,9 +74,11 @@ class Journaling:
         self.flush_due()
 
     def written(self, event: JournalWritten) -> None:
-        """Answer those who waited."""
-        for waiter in self._core.ledger.finish_write(event.batch):
+        """Answer those who waited, and deliver what may be delivered now."""
+        waiters, queues = self._core.ledger.finish_write(event.batch)
+        for waiter in waiters:
             self._core.reply_done(waiter)
+        self._core.ready.update(dict.fromkeys(queues))
 
     def failed(self, event: JournalFailed) -> None:
         """Refuse those who waited, take their messages back, and try again later."""

@@ -76,16 +76,19 @@ class Ledger:
     Args:
         snapshot: what the journal holds.
         resident_bytes_max: budget of memory for messages that need not be there.
+        numbers_skipped: that a former life may have used for messages which never got to disk.
     """
 
-    def __init__(self, snapshot: Snapshot, *, resident_bytes_max: int) -> None:
+    def __init__(
+        self, snapshot: Snapshot, *, resident_bytes_max: int, numbers_skipped: int = 0
+    ) -> None:
         self._resident_bytes_max = resident_bytes_max
         self._held: dict[RecordId, _Held] = {}
         # References to those on disk only. A counter, since it counts a million in 0.1 s.
         self._stored: Counter[int] = Counter()
         self._resident_bytes = 0
         self._durable_count = 0
-        self._next_record = snapshot.next_record
+        self._next_record = RecordId(snapshot.next_record + numbers_skipped)
         self._next_queue = snapshot.next_queue
         self._draft = Draft()
         self._writing: Draft | None = None
@@ -253,6 +256,11 @@ class Ledger:
         held = self._held.get(record)
         return None if held is None else held.message
 
+    def is_durable(self, record: RecordId) -> bool:
+        """Return whether a message is on disk."""
+        held = self._held.get(record)
+        return held is None or held.is_durable
+
     def pin(self, record: RecordId) -> None:
         """Keep a message that is in memory there while it is being sent."""
         self._held[record].pins += 1
@@ -356,11 +364,11 @@ class Ledger:
         self._batch = BatchId(self._batch + 1)
         return self._batch, self._writing.changes()
 
-    def finish_write(self, batch: BatchId) -> Sequence[Waiter]:
-        """Note that a write is durable; return who waited for it."""
+    def finish_write(self, batch: BatchId) -> tuple[Sequence[Waiter], Sequence[QueueId]]:
+        """Note that a write is durable; return who waited for it, and the queues that it filled."""
         written = self._writing
         if written is None or batch != self._batch:
-            return ()
+            return (), ()
         self._writing = None
         self._unwritten_queues.difference_update(written.queues)
         for record in written.records:
@@ -369,7 +377,7 @@ class Ledger:
                 held.is_durable = True
                 self._durable_count += 1
                 self._evict_if_over_budget(record, held)
-        return written.waiters
+        return written.waiters, tuple(dict.fromkeys(queue for queue, _ in written.entries))
 
     def fail_write(self, batch: BatchId) -> Sequence[Waiter] | None:
         """Note that a write failed; return who waited for it, None if it is not known.

@@ -15,7 +15,12 @@ from wavemq.routing.records import QueueId
 
 
 def next_deliveries(
-    core: Core, queue_id: QueueId, queue: MessageQueue, *, credit: int
+    core: Core,
+    queue_id: QueueId,
+    queue: MessageQueue,
+    *,
+    credit: int,
+    is_durable_only: bool,
 ) -> list[Delivery]:
     """Put the next messages in flight and return them, each with the queue's count of drops.
 
@@ -24,6 +29,7 @@ def next_deliveries(
         queue_id: of the queue.
         queue: to read.
         credit: messages that may be in flight.
+        is_durable_only: hand out what is on disk; the rest follows when it is.
     """
     ledger = core.ledger
     deliveries: list[Delivery] = []
@@ -31,6 +37,8 @@ def next_deliveries(
         size_bytes = queue.in_flight_bytes + head.size_bytes
         if queue.in_flight_count > 0 and size_bytes > core.config.window_bytes_max:
             break
+        if is_durable_only and not ledger.is_durable(head.record):
+            break  # a crash now would bring it again, as another, or give its number to another
         message = ledger.message(head.record)
         if message is not None:
             entry = queue.take()

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Final, assert_never
 
 from wavemq.clock import Instant
-from wavemq.routing.config import RoutingConfig
+from wavemq.routing.config import Durability, RoutingConfig
 from wavemq.routing.core import (
     Core,
     DropCause,
@@ -75,6 +75,10 @@ from wavemq.routing.subscriptions import StandingSubscription
 from wavemq.routing.uplinks import Uplinks
 
 
+NUMBERS_SKIPPED: Final = 1 << 20
+"""Where messages are delivered before they are on disk, more than a crash can leave unwritten."""
+
+
 class Router:
     """Routes messages between doors, queues and uplinks.
 
@@ -87,7 +91,11 @@ class Router:
     def __init__(self, config: RoutingConfig, snapshot: Snapshot, now: Instant) -> None:
         self._core = core = Core(
             config,
-            Ledger(snapshot, resident_bytes_max=config.resident_bytes_max),
+            Ledger(
+                snapshot,
+                resident_bytes_max=config.resident_bytes_max,
+                numbers_skipped=NUMBERS_SKIPPED if config.durability is Durability.ACCEPTED else 0,
+            ),
             Repeats(snapshot.identities),
             now=now,
         )

@@ -20,6 +20,7 @@ from wavemq.errors import (
 )
 from wavemq.messages.message import SubscriptionRequest, subscription_id
 from wavemq.messages.verified import Verified
+from wavemq.routing.config import Durability
 from wavemq.routing.core import (
     DISK_FAILS,
     NO_DESIGNATED_ROUTER,
@@ -287,7 +288,11 @@ class Subscribing:
         if consumer is None:
             return
         deliveries = next_deliveries(
-            core, subscription.queue_id, subscription.queue, credit=consumer.credit
+            core,
+            subscription.queue_id,
+            subscription.queue,
+            credit=consumer.credit,
+            is_durable_only=core.config.durability is Durability.JOURNALED,
         )
         if deliveries:
             core.order(Deliver(consumer.consumer, deliveries))

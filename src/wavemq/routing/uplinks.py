@@ -193,7 +193,11 @@ class Uplinks:
         if not uplink.is_connected or uplink.is_paused:
             return
         frames = next_deliveries(
-            core, uplink.queue_id, uplink.queue, credit=core.config.uplink_window
+            core,
+            uplink.queue_id,
+            uplink.queue,
+            credit=core.config.uplink_window,
+            is_durable_only=False,
         )
         if frames:
             core.order(Transmit(uplink.namespace, frames))

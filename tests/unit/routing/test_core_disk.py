@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tests.support.core_rig import (
@@ -30,7 +28,6 @@ from wavemq.routing.config import Durability
 from wavemq.routing.effects import Deliver, EndConsumer, ReadRecords, Reply, WriteJournal
 from wavemq.routing.events import (
     ConsumerAttached,
-    ConsumerDetached,
     ConsumerId,
     DeliveryConfirmed,
     DownlinkReceived,
@@ -120,19 +117,17 @@ def test_delivery_goes_on_while_the_disk_fails_and_is_written_down_later() -> No
     assert contents(delivered(rig.attach(queue)[1])) == [b"2"]
 
 
-def test_message_being_sent_stays_with_its_reader_when_its_write_fails() -> None:
+def test_message_reaches_readers_when_it_is_on_disk_and_not_before() -> None:
     rig = Rig(designated_config())
-    queue = rig.subscribe(subscription("a"))
-    consumer, _ = rig.attach(queue)
-    rig.is_disk_full = True
-    effects = rig.publish(message("a", b"1"))
-    assert not is_done(effects)
-    (got,) = delivered(effects)
-    rig.run(ConsumerDetached(consumer))
-    _, effects = rig.attach(queue)
-    assert delivered(effects) == [replace(got, attempt=2)], (
-        "it may have arrived, so nobody can take it back"
-    )
+    rig.attach(rig.subscribe(subscription("a")))
+    effects = rig.handle(MessagePublished(rig.request(), message("a", b"1")))
+    assert delivered(effects) == [], "after a crash now its number would be another's"
+    write = the(WriteJournal, effects)
+    effects = rig.handle(JournalFailed(write.batch, DISK_FULL))
+    assert isinstance(error_of(effects), QueueError)
+    rig.advance(RETRY_SECONDS)
+    (got,) = delivered(rig.publish(message("a", b"2")))
+    assert contents([got]) == [b"2"], "its publisher was told that the first failed"
 
 
 def test_downlink_message_is_kept_in_memory_while_the_disk_fails() -> None:

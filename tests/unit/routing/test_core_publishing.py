@@ -17,7 +17,7 @@ from wavemq.errors import (
     DesignatedRouterLinkDownError,
     InvalidParameterError,
 )
-from wavemq.routing.config import QueueLimits
+from wavemq.routing.config import Durability, QueueLimits
 from wavemq.routing.effects import Deliver, ForwardQuery, ReadRetained, Reply, WriteJournal
 from wavemq.routing.events import (
     DeliveryConfirmed,
@@ -59,7 +59,7 @@ def test_publishes_during_a_write_share_the_next_one() -> None:
 
 
 def test_what_is_delivered_during_a_write_needs_no_write_of_its_own() -> None:
-    rig = Rig(designated_config())
+    rig = Rig(designated_config(durability=Durability.ACCEPTED))
     queue = rig.subscribe(subscription("a"))
     consumer, _ = rig.attach(queue)
     first = the(WriteJournal, rig.handle(MessagePublished(RequestId(1), message("a", b"1"))))
@@ -70,7 +70,6 @@ def test_what_is_delivered_during_a_write_needs_no_write_of_its_own() -> None:
     )
     rig.handle(DeliveryConfirmed(consumer, place))
     effects = rig.handle(JournalWritten(first.batch))
-    assert {reply.request for reply in all_of(Reply, effects)} == {1, 2}
     assert all_of(WriteJournal, effects) == [], "the traces of the first may wait"
     assert rig.router.statistics().queued_messages == 0
 
