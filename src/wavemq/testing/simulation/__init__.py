@@ -1,1 +1,1 @@
-"""Whole topologies in one thread, on virtual time, from a seed: `python -m wavemq.testing --seed N`."""
+"""Whole topologies in one thread, on virtual time, from a seed (`python -m wavemq.testing`)."""

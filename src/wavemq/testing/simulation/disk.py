@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from wavemq.errors import CorruptRecordError, StorageFaultError
 from wavemq.router.recording import Recorder
+from wavemq.routing.records import JournalChanges
 from wavemq.storage.journal import JournalBatch, RecordRow
 from wavemq.storage.memory import MemoryJournal, MemoryRetained
 
@@ -54,3 +55,10 @@ class SimulatedRecorder(Recorder):
 
     def __init__(self, disk: SimulatedDisk) -> None:
         super().__init__(disk.journal, disk.retained)
+        self.is_over = False
+
+    def write(self, changes: JournalChanges) -> None:
+        """Write, unless the process has died before the write began."""
+        if self.is_over:
+            raise StorageFaultError("the process is dead")
+        super().write(changes)

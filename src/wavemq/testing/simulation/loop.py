@@ -12,7 +12,7 @@ import selectors
 from collections.abc import Callable
 from concurrent.futures import Executor
 from random import Random
-from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 EXECUTOR_SECONDS_MAX: Final = 0.02
 
@@ -54,11 +54,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Return virtual seconds since the loop was made."""
         return self._virtual.now_s
 
-    def run_in_executor(  # type: ignore[override]  # typeshed has a coroutine-like return type
+    def run_in_executor(
         self,
         executor: Executor | None,
-        func: Callable[[Unpack[Ts]], T],
-        *args: Unpack[Ts],
+        func: Callable[[*Ts], T],
+        *args: *Ts,
     ) -> asyncio.Future[T]:
         """Run `func` in this thread after a while; it does not run once the future is cancelled."""
         del executor
@@ -66,6 +66,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         delay_s = self._dice.uniform(0.0, self.executor_seconds_max)
         self.call_later(delay_s, _run, done, func, args)
         return done
+
+
+async def first_of(*works: asyncio.Future[Any]) -> None:
+    """Wait until one of several is done."""
+    await asyncio.wait(set(works), return_when=asyncio.FIRST_COMPLETED)
 
 
 def _run(done: asyncio.Future[Any], func: Callable[..., Any], args: tuple[Any, ...]) -> None:

@@ -9,7 +9,7 @@ late (half open); a frame whose answer was lost is sent again by its router.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from random import Random
 from typing import Final
@@ -32,6 +32,7 @@ from wavemq.net.transport import (
 )
 from wavemq.routing.effects import Delivery
 from wavemq.routing.records import DownlinkPosition, QueueId
+from wavemq.testing.simulation.loop import first_of
 from wavemq.wave.hashes import Hash
 
 CONSUME_CREDIT: Final = 16
@@ -139,6 +140,7 @@ class SimulatedUplink:
         raise DesignatedRouterLinkDownError(f"no queries here: {request.topic_filter}")
 
 
+Acknowledge = Callable[[Sequence[int]], None]
 Peer = tuple[PeerPort, asyncio.Future[None]]
 """A door, and a future that is done when its router dies."""
 
@@ -183,12 +185,12 @@ class _Session:
         try:
             async with self._group:
                 self._port.uplink_connected(self._namespace)
-                await asyncio.wait({death, cut}, return_when=asyncio.FIRST_COMPLETED)
+                await first_of(death, cut)
                 self._is_cut.set()
                 await asyncio.sleep(self._network.dice.uniform(0.0, NOTICE_SECONDS_MAX))
                 raise LinkCutError
         except* LinkCutError:
-            return
+            pass  # the way in which a link ends
         finally:
             self._is_cut.set()
             death.cancel()
@@ -201,7 +203,7 @@ class _Session:
     async def _cross(self) -> None:
         """Take as long as a packet takes; never arrive if the link is cut meanwhile."""
         await self._network.pass_time()
-        if self._is_cut.is_set():
+        if self._is_cut.is_set() or self._peer_death.done():
             await asyncio.get_running_loop().create_future()
 
     def transmit(self, frames: Sequence[Delivery]) -> None:
@@ -214,7 +216,7 @@ class _Session:
         answered: asyncio.Future[WaveMQError | None] = asyncio.get_running_loop().create_future()
         submission = Submission(frame.message, partial(_answer, answered), self._link)
         self._peer.publish((submission,))
-        await asyncio.wait({answered, self._peer_death}, return_when=asyncio.FIRST_COMPLETED)
+        await first_of(answered, self._peer_death)
         if not answered.done():
             await asyncio.get_running_loop().create_future()
         error = answered.result()
@@ -260,20 +262,17 @@ class _Session:
                         position = DownlinkPosition(consumption.journal, one.index)
                         acknowledge = partial(self._acknowledge, consumption.acknowledge, one.index)
                         received = DownlinkMessage(one.message, position)
-                        self._port.received(
-                            queue, (Submission(received, acknowledge, self._link),)
-                        )
+                        self._port.received(queue, (Submission(received, acknowledge, self._link),))
             finally:
-                await consumption.aclose()
+                if not self._peer_death.done():
+                    await consumption.aclose()
         except WaveMQError as refusal:
             error = refusal
         await self._cross()
         self._following.pop(queue, None)
         self._port.subscription_ended(queue, error)
 
-    def _acknowledge(
-        self, acknowledge: Acknowledge, index: int, error: WaveMQError | None
-    ) -> None:
+    def _acknowledge(self, acknowledge: Acknowledge, index: int, error: WaveMQError | None) -> None:
         del error
         if not self._is_cut.is_set():
             self._group.create_task(self._carry(acknowledge, index))
@@ -281,13 +280,6 @@ class _Session:
     async def _carry(self, acknowledge: Acknowledge, index: int) -> None:
         await self._cross()
         acknowledge([index])
-
-
-class Acknowledge:
-    """Tells the far end that deliveries are done with."""
-
-    def __call__(self, indexes: Sequence[int]) -> None:
-        """Tell it."""
 
 
 def _answer(answered: asyncio.Future[WaveMQError | None], error: WaveMQError | None) -> None:

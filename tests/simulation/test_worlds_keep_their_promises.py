@@ -1,0 +1,215 @@
+"""Simulated worlds: fixed seeds, fresh seeds, and bugs that they must find."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from wavemq.messages.verified import Verified
+from wavemq.net.backoff import Backoff
+from wavemq.router.consumption import QueueConsumption
+from wavemq.router.driver import Driver
+from wavemq.routing.core import Core
+from wavemq.routing.identities import Repeats
+from wavemq.routing.intake import Intake
+from wavemq.routing.ledger import Ledger
+from wavemq.routing.queue import NOTHING_DROPPED, MessageQueue
+from wavemq.routing.uplinks import Uplinks
+from wavemq.testing.simulation.authority import FOREVER, SimulatedAuthority
+from wavemq.testing.simulation.disk import SimulatedRecorder
+from wavemq.testing.simulation.world import Outcome, run_seed
+
+FIXED_SEEDS = range(500)
+FRESH_SECONDS = 120.0
+SEEDS_FOR_A_BUG = 40
+
+
+def complaints(outcome: Outcome) -> list[str]:
+    return [f"seed {outcome.seed}: {violation}" for violation in outcome.violations]
+
+
+def run_fresh(first: int) -> list[str]:
+    """Run worlds that nobody has seen before for a while; return what they violate."""
+    end = time.monotonic() + FRESH_SECONDS
+    found: list[str] = []
+    while time.monotonic() < end:
+        found += complaints(run_seed(first))
+        first += 1
+    return found
+
+
+def workers() -> Any:
+    return multiprocessing.get_context("spawn").Pool(os.cpu_count())
+
+
+@pytest.mark.timeout(1200)
+def test_five_hundred_worlds_keep_every_promise() -> None:
+    with workers() as pool:
+        outcomes = pool.map(run_seed, FIXED_SEEDS, chunksize=10)
+    assert [line for outcome in outcomes for line in complaints(outcome)] == []
+    assert sum(outcome.kills for outcome in outcomes) > 500, "the storm was a storm"
+    assert sum(outcome.answered for outcome in outcomes) > 50_000
+    assert sum(outcome.dropped for outcome in outcomes) > 500, "some queues were too small"
+
+
+@pytest.mark.timeout(1200)
+def test_fresh_worlds_keep_every_promise() -> None:
+    start = time.time_ns()
+    with workers() as pool:
+        found = pool.map(run_fresh, [start + (number << 32) for number in range(2)])
+    assert [line for lines in found for line in lines] == []
+
+
+def test_a_seed_is_a_world() -> None:
+    assert run_seed(5) == run_seed(5)
+    assert run_seed(5) != run_seed(6)
+
+
+# --- planted bugs -------------------------------------------------------------------------------
+
+
+def answer_before_the_write(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Core, "reply_when_durable", Core.reply_done)
+
+
+def deliver_before_the_write(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Ledger, "is_durable", lambda *_: True)
+
+
+def forget_what_was_in_flight(patch: pytest.MonkeyPatch) -> None:
+    def forget(queue: MessageQueue) -> Any:
+        queue._in_flight.clear()
+        return [], NOTHING_DROPPED
+
+    patch.setattr(MessageQueue, "give_back", forget)
+
+
+def give_back_in_the_wrong_order(patch: pytest.MonkeyPatch) -> None:
+    right = MessageQueue.take
+
+    def take(queue: MessageQueue) -> Any:
+        if len(queue._waiting) > 1:
+            first, second = queue._waiting.popleft(), queue._waiting.popleft()
+            queue._waiting.merge([first])
+            queue._in_flight[second.record] = second
+            queue._in_flight_bytes += second.size_bytes
+            return second
+        return right(queue)
+
+    patch.setattr(MessageQueue, "take", take)
+
+
+def recognise_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Repeats, "knows", lambda *_: False)
+
+
+def keep_no_identities(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Ledger, "recognise", lambda *_: None)
+
+
+def keep_no_positions(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Ledger, "follow", lambda *_: None)
+
+
+def follow_no_positions(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Intake, "_follow", lambda *_: True)
+
+
+def let_everybody_publish(patch: pytest.MonkeyPatch) -> None:
+    async def check(authority: SimulatedAuthority, message: Any, now: Any) -> Verified[Any]:
+        del authority, now
+        return Verified(message, FOREVER)
+
+    patch.setattr(SimulatedAuthority, "check_message", check)
+
+
+def acknowledge_before_the_journal(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Driver, "when_settled", lambda _, callback: callback())
+
+
+def lose_what_a_reader_did_not_deal_with(patch: pytest.MonkeyPatch) -> None:
+    right = QueueConsumption.take
+
+    async def take(consumption: QueueConsumption) -> Any:
+        batch = await right(consumption)
+        consumption.acknowledge([one.index for one in batch])
+        return batch
+
+    patch.setattr(QueueConsumption, "take", take)
+
+
+def drop_without_counting(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Core, "note_dropped", lambda *_: None)
+
+
+def promise_what_the_disk_forgot(patch: pytest.MonkeyPatch) -> None:
+    right, calls = SimulatedRecorder.write, [0]
+
+    def write(recorder: SimulatedRecorder, changes: Any) -> None:
+        calls[0] += 1
+        if calls[0] % 7:
+            right(recorder, changes)
+
+    patch.setattr(SimulatedRecorder, "write", write)
+
+
+def never_come_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Backoff, "next_delay", lambda _: 1e9)
+
+
+def drop_what_is_refused_for_now(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("wavemq.routing.uplinks.FRAME_ATTEMPTS_MAX", 1)
+
+
+def never_wake_after_a_failing_disk(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("wavemq.routing.journaling.RETRY_SECONDS", 1e6)
+
+
+def lose_the_uplink_queue(patch: pytest.MonkeyPatch) -> None:
+    right = Uplinks.__init__
+
+    def begin(uplinks: Uplinks, core: Core, stored: Any) -> None:
+        del stored
+        right(uplinks, core, [])
+
+    patch.setattr(Uplinks, "__init__", begin)
+
+
+BUGS: list[Callable[[pytest.MonkeyPatch], None]] = [
+    answer_before_the_write,
+    deliver_before_the_write,
+    forget_what_was_in_flight,
+    give_back_in_the_wrong_order,
+    recognise_nothing,
+    keep_no_identities,
+    keep_no_positions,
+    follow_no_positions,
+    let_everybody_publish,
+    acknowledge_before_the_journal,
+    lose_what_a_reader_did_not_deal_with,
+    drop_without_counting,
+    promise_what_the_disk_forgot,
+    never_come_back,
+    drop_what_is_refused_for_now,
+    never_wake_after_a_failing_disk,
+    lose_the_uplink_queue,
+]
+
+
+@pytest.mark.parametrize("plant", BUGS, ids=lambda plant: plant.__name__)
+def test_planted_bug_is_found(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    for seed in range(SEEDS_FOR_A_BUG):
+        try:
+            if run_seed(seed).violations:
+                return
+        except (AssertionError, KeyError, ExceptionGroup):
+            return  # it fell over its own broken promise
+    pytest.fail(f"{SEEDS_FOR_A_BUG} worlds did not notice")
