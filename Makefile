@@ -1,5 +1,6 @@
 # WAVEMQ: everything a newcomer needs. Only python3 (3.11+), make, cargo and a C compiler are assumed.
 #   make demo    set up, then run the main job end to end with real processes
+#   make demo-outage  five minutes of a flapping link, shown live
 #   make test    set up, then run every test
 #   make lint    formatting, types, layers, Rust lints
 #   make bench   figures of this machine
@@ -13,11 +14,14 @@ KERNEL_SOURCES := kernel/Cargo.toml kernel/Cargo.lock pyproject.toml $(wildcard 
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint format bench fuzz proto clean setup setup-lint check-tools
+.PHONY: demo demo-outage test lint format bench fuzz proto clean setup setup-lint check-tools
 .DELETE_ON_ERROR:
 
 demo: setup
 	@$(BIN)/python examples/demo.py
+
+demo-outage: setup
+	@$(BIN)/python examples/demo_outage.py
 
 test: setup
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

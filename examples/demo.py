@@ -97,6 +97,17 @@ class Stage:
 
 def make_world(stack: ExitStack, report: Report, folder: Path) -> Stage:
     """Start storage, make keys, grants and routing proof, start both routers."""
+    storage, designated, world = make_cloud(stack, report, folder)
+    site = make_site(stack, report, folder, storage, world, designated.peer)
+    report.say("the site's configuration, in the layout of the original:")
+    report.output(site.settings.config_path.read_text())
+    return Stage(storage=storage, designated=designated, site=site, world=world)
+
+
+def make_cloud(
+    stack: ExitStack, report: Report, folder: Path
+) -> tuple[StorageProcess, RouterProcess, World]:
+    """Start storage, make keys, grants and routing proof, start the designated router."""
     report.heading("1. Object storage, entities, grants, a routing proof")
     storage = StorageProcess(folder / "objects")
     stack.callback(storage.kill)
@@ -138,11 +149,23 @@ def make_world(stack: ExitStack, report: Report, folder: Path) -> Stage:
     report.command(f"{designated.command_line} &")
     designated.start()
     report.output("ready " + " ".join(f"{key}={value}" for key, value in designated.ready.items()))
+    return storage, designated, world
+
+
+def make_site(
+    stack: ExitStack,
+    report: Report,
+    folder: Path,
+    storage: StorageProcess,
+    world: World,
+    peer: str,
+) -> RouterProcess:
+    """Start the site router, whose designated router is found at `peer`."""
     site = RouterProcess(
         RouterSettings(
             directory=folder / "site",
-            storage=location,
-            uplinks={world.hash_of("namespace").to_text(): designated.peer},
+            storage={"default": storage.location},
+            uplinks={world.hash_of("namespace").to_text(): peer},
         ),
         name="site",
     )
@@ -150,9 +173,7 @@ def make_world(stack: ExitStack, report: Report, folder: Path) -> Stage:
     report.command(f"{site.command_line} &")
     site.start()
     report.output("ready " + " ".join(f"{key}={value}" for key, value in site.ready.items()))
-    report.say("the site's configuration, in the layout of the original:")
-    report.output(site.settings.config_path.read_text())
-    return Stage(storage=storage, designated=designated, site=site, world=world)
+    return site
 
 
 async def within(

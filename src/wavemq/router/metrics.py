@@ -39,6 +39,7 @@ GAUGES: Final[Mapping[str, str]] = {
     "queue_queued_bytes": "Bytes in queues now",
     "queue_number": "Queues that exist now",
 }
+DROPPED: Final = "wavemq_dropped_messages_total"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -52,6 +53,16 @@ class ProcessMetrics:
     def to_bytes(self) -> bytes:
         """Return them as Prometheus text."""
         return generate_latest(self._registry)
+
+
+def render_dropped(dropped: Mapping[str, int]) -> bytes:
+    """Return Prometheus text with what left queues without a reader, by cause."""
+    lines = [
+        f"# HELP {DROPPED} Messages that left queues without a reader.",
+        f"# TYPE {DROPPED} counter",
+        *(f'{DROPPED}{{cause="{cause}"}} {count}' for cause, count in dropped.items()),
+    ]
+    return ("\n".join(lines) + "\n").encode()
 
 
 def render_metrics(values: Mapping[str, float]) -> bytes:

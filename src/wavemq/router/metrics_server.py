@@ -33,17 +33,29 @@ class _Listener(uvicorn.Server):
 
 
 class MetricsServer:
-    """Serves `GET /metrics`.
+    """Serves `GET /metrics` and `GET /status`.
 
     Args:
         listening: bound and listening; closed by its owner.
-        read: makes the text, at each request.
+        read: makes the text of the metrics, at each request.
+        read_status: makes the JSON of the status, at each request.
     """
 
-    def __init__(self, listening: socket.socket, read: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        listening: socket.socket,
+        read: Callable[[], bytes],
+        read_status: Callable[[], bytes],
+    ) -> None:
         self._listening = listening
         self._read = read
-        application = Starlette(routes=[Route("/metrics", self._answer, methods=["GET"])])
+        self._read_status = read_status
+        application = Starlette(
+            routes=[
+                Route("/metrics", self._answer, methods=["GET"]),
+                Route("/status", self._answer_status, methods=["GET"]),
+            ]
+        )
         self._server = _Listener(
             uvicorn.Config(
                 application,
@@ -67,3 +79,7 @@ class MetricsServer:
     async def _answer(self, request: Request) -> Response:
         del request
         return Response(self._read(), media_type=CONTENT_TYPE)
+
+    async def _answer_status(self, request: Request) -> Response:
+        del request
+        return Response(self._read_status(), media_type="application/json")

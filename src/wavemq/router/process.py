@@ -42,11 +42,12 @@ from wavemq.router.driver import Driver
 from wavemq.router.identity import keep_published, load_designations, load_router_entity
 from wavemq.router.local_door import LocalDoor
 from wavemq.router.logs import set_up_logging
-from wavemq.router.metrics import ProcessMetrics, render_metrics
+from wavemq.router.metrics import ProcessMetrics, render_dropped, render_metrics
 from wavemq.router.metrics_server import MetricsServer
 from wavemq.router.peer_door import PeerDoor
 from wavemq.router.readings import metric_values
 from wavemq.router.recording import Recorder
+from wavemq.router.status_page import status_json
 from wavemq.router.uplink_door import UplinkDoor
 from wavemq.router.watch import AuthorityWatch
 from wavemq.routing.config import QueueLimits, RoutingConfig
@@ -316,9 +317,14 @@ def _open_metrics(
     own = ProcessMetrics()
 
     def read() -> bytes:
-        return render_metrics(metric_values(driver.statistics(), counts)) + own.to_bytes()
+        core = driver.statistics()
+        values = render_metrics(metric_values(core, counts))
+        return values + render_dropped(core.dropped) + own.to_bytes()
 
-    server = MetricsServer(listening, read)
+    def read_status() -> bytes:
+        return status_json(driver, config)
+
+    server = MetricsServer(listening, read, read_status)
     serving = group.create_task(server.serve())
 
     async def stop() -> None:

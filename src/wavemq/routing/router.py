@@ -74,7 +74,6 @@ from wavemq.routing.subscribing import Subscribing
 from wavemq.routing.subscriptions import StandingSubscription
 from wavemq.routing.uplinks import Uplinks
 
-
 NUMBERS_SKIPPED: Final = 1 << 20
 """Where messages are delivered before they are on disk, more than a crash can leave unwritten."""
 

@@ -20,31 +20,19 @@ class UplinkStatus:
     Attributes:
         namespace: whose.
         is_connected: whether its link is up.
-        changed: when that began; None: it was never up.
-        live_messages: that wait and pass the backlog by.
-        live_bytes: theirs.
-        backlog_messages: that wait since the link was down.
-        backlog_bytes: theirs.
+        waiting_messages: not sent yet.
+        waiting_bytes: theirs.
         in_flight_messages: sent and not answered.
         in_flight_bytes: theirs.
-        window_bytes: that may be in flight now.
-        waiting_topics: lanes that wait since the designated router could not take a message.
-        oldest: when the oldest message was formed; None: there is none, or it is on disk only.
         dropped_count: messages over the life of its queue.
     """
 
     namespace: Hash
     is_connected: bool
-    changed: Instant | None
-    live_messages: int
-    live_bytes: int
-    backlog_messages: int
-    backlog_bytes: int
+    waiting_messages: int
+    waiting_bytes: int
     in_flight_messages: int
     in_flight_bytes: int
-    window_bytes: int
-    waiting_topics: int
-    oldest: Instant | None
     dropped_count: int
 
 

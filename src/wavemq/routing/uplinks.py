@@ -122,16 +122,10 @@ class Uplinks:
             UplinkStatus(
                 namespace=one.namespace,
                 is_connected=one.is_connected,
-                changed=None,
-                live_messages=one.queue.waiting_count,
-                live_bytes=one.queue.size_bytes - one.queue.in_flight_bytes,
-                backlog_messages=0,
-                backlog_bytes=0,
+                waiting_messages=one.queue.waiting_count,
+                waiting_bytes=one.queue.size_bytes - one.queue.in_flight_bytes,
                 in_flight_messages=one.queue.in_flight_count,
                 in_flight_bytes=one.queue.in_flight_bytes,
-                window_bytes=self._core.config.window_bytes_max,
-                waiting_topics=0,
-                oldest=None,
                 dropped_count=one.queue.dropped_count,
             )
             for one in self._by_namespace.values()
