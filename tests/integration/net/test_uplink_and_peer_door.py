@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -35,15 +36,17 @@ from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.messages.topic import TopicFilter
 from wavemq.net.addresses import Address, bound_address, listen
 from wavemq.net.certificate import ServerCertificate, make_server_certificate
+from wavemq.net.grpc_door import streaming, unary
 from wavemq.net.link import LinkLimits, dial_link
-from wavemq.net.peer_server import serve_peers
+from wavemq.net.peer_server import PeerService, serve_peers
 from wavemq.net.transport import DownlinkMessage, Submission
 from wavemq.net.uplink import Uplink
 from wavemq.routing.effects import Delivery
 from wavemq.routing.records import DownlinkPosition, Place, QueueId
 from wavemq.wave.hashes import Hash
 from wavemq.wire import mqpb_pb2 as mqpb
-from wavemq.wire.convert import message_to_wire
+from wavemq.wire.calls import CREDIT_MAX
+from wavemq.wire.convert import message_to_wire, subscription_to_wire
 from wavemq.wire.handshake import RouterClaim
 from wavemq.wire.proof_reference import proof_reference
 
@@ -301,7 +304,7 @@ async def test_uplink_without_traffic_is_not_taken_for_a_handshake_that_stalls(
 
 
 @contextlib.asynccontextmanager
-async def peer_at(address: Address) -> AsyncIterator[PeerClient]:
+async def channel_to(address: Address) -> AsyncIterator[grpc.aio.Channel]:
     async def trust(claim: RouterClaim, signature: bytes) -> None:
         del claim, signature
 
@@ -309,6 +312,12 @@ async def peer_at(address: Address) -> AsyncIterator[PeerClient]:
         dial_link(address, NAMESPACE, trust) as link,
         grpc.aio.insecure_channel(link.target, compression=grpc.Compression.Gzip) as channel,
     ):
+        yield channel
+
+
+@contextlib.asynccontextmanager
+async def peer_at(address: Address) -> AsyncIterator[PeerClient]:
+    async with channel_to(address) as channel:
         yield PeerClient(channel)
 
 
@@ -543,3 +552,82 @@ async def test_malformed_message_of_a_stream_is_counted_and_skipped(
         await until("the good one arrives", lambda: len(site.messages) == 1)
     assert [number_of(one) for one in site.messages] == [2]
     assert [error.code for error in site.failures] == [Code.INVALID_PARAMETER]
+
+
+# --- acknowledged deliveries --------------------------------------------------------------------
+
+
+async def test_site_acknowledges_what_it_has_answered_and_nothing_else(
+    certificate: ServerCertificate,
+) -> None:
+    port, site = ScriptedPeerPort(), Site(holds=True)
+    async with joined(certificate, port, site) as uplink:
+        uplink.open_subscription(QUEUE, SUBSCRIPTION)
+        await until("it is subscribed", lambda: len(port.consumptions) == 1)
+        port.deliveries[0].queue.put_nowait([message(number) for number in range(3)])
+        await until("all arrive", lambda: len(site.messages) == 3)
+        (consumption,) = port.consumptions
+        assert consumption.acknowledged == []
+        site.unanswered[1].answer(None)
+        await until("one is acknowledged", lambda: consumption.acknowledged == [2])
+        site.unanswered[0].answer(StorageError("refused for good"))
+        await until("so is what was refused", lambda: consumption.acknowledged == [2, 1])
+    assert site.positions == [DownlinkPosition("scripted", index) for index in (1, 2, 3)]
+    assert consumption.deliveries.is_closed
+
+
+async def test_designated_router_without_acknowledgements_is_followed_as_before(
+    certificate: ServerCertificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_the_original(service: PeerService) -> grpc.GenericRpcHandler:
+        methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "PeerPublish": unary(mqpb.PeerPublishParams, service._publish),
+            "PeerSubscribe": streaming(mqpb.PeerSubscribeParams, service._subscribe),
+        }
+        return grpc.method_handlers_generic_handler("mqpb.WAVEMQPeering", methods)
+
+    monkeypatch.setattr(PeerService, "handler", of_the_original)
+    port, site = ScriptedPeerPort(), Site()
+    async with joined(certificate, port, site) as uplink:
+        uplink.open_subscription(QUEUE, SUBSCRIPTION)
+        await until("it is subscribed", lambda: len(port.subscribed) == 1)
+        port.deliveries[0].queue.put_nowait([message(1)])
+        await until("a message arrives", lambda: len(site.messages) == 1)
+        uplink.open_subscription(QUEUE, SUBSCRIPTION)
+        await until("it is subscribed again", lambda: len(port.subscribed) == 2)
+        port.deliveries[1].queue.put_nowait([message(2)])
+        await until("another arrives", lambda: len(site.messages) == 2)
+    assert port.consumptions == []
+    assert site.positions == [None, None]
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [
+        [mqpb.PeerConsumeRequest(acknowledged=[1])],
+        [
+            mqpb.PeerConsumeRequest(
+                subscribe=subscription_to_wire(SUBSCRIPTION), credit=CREDIT_MAX + 1
+            )
+        ],
+        [mqpb.PeerConsumeRequest(subscribe=subscription_to_wire(SUBSCRIPTION))] * 2,
+    ],
+    ids=["no subscription", "credit", "two subscriptions"],
+)
+async def test_bad_request_to_consume_gets_an_error(
+    certificate: ServerCertificate, requests: list[mqpb.PeerConsumeRequest]
+) -> None:
+    port = ScriptedPeerPort()
+    async with far_end(certificate, port) as address, channel_to(address) as channel:
+        consume = channel.stream_stream(
+            "/mqpb.WAVEMQPeering/PeerConsume",
+            request_serializer=mqpb.PeerConsumeRequest.SerializeToString,
+            response_deserializer=mqpb.ConsumeResponse.FromString,
+        )
+        stream = consume(timeout=10)
+        for request in requests:
+            await stream.write(request)
+        response = await stream.read()
+        assert isinstance(response, mqpb.ConsumeResponse)
+        assert response.error.code == Code.INVALID_PARAMETER
+    assert all(one.is_closed for one in port.deliveries)
