@@ -1,6 +1,7 @@
 """How long to wait before trying again.
 
-Owns one rule: exponential with jitter between a floor and a ceiling (wavemq.md 7). Refuses to
+Owns one rule: exponential with jitter between a floor and a ceiling (wavemq.md 7), and a first
+delay that spreads those who lost the same thing at the same moment. Refuses to
 wait itself. Fault model: none; randomness is given, so that a test decides it.
 """
 
@@ -11,6 +12,8 @@ from typing import Final
 
 FLOOR_SECONDS: Final = 0.5
 CEILING_SECONDS: Final = 30.0
+FIRST_SECONDS_MAX: Final = 5.0
+"""Five hundred sites that lose their router together return over so long, not in one second."""
 _DOUBLINGS_MAX: Final = 16
 
 
@@ -38,8 +41,8 @@ class Backoff:
     def next_delay(self) -> float:
         """Return the seconds to wait before the next attempt."""
         top = min(self._ceiling_s, self._floor_s * 2 ** min(self._attempts, _DOUBLINGS_MAX))
+        top = max(top, min(FIRST_SECONDS_MAX, self._ceiling_s))
         self._attempts += 1
-        # The first delay is the floor itself; later ones lie anywhere between it and their top.
         return self._random.uniform(self._floor_s, top)
 
     def reset(self) -> None:

@@ -342,6 +342,36 @@ async def test_metrics_count_what_happened(tier: Tier) -> None:
     assert missing.status_code == 404
 
 
+async def test_status_page_shows_uplinks_subscriptions_and_drops(tier: Tier) -> None:
+    async with (
+        tier.at_site() as bus,
+        bus.subscribe("status/*", name="shown") as readings,
+        httpx.AsyncClient(trust_env=False) as client,
+    ):
+        await wait_connected(bus)
+        await bus.publish("status/a", b"1")
+        await anext(readings)
+        page = (await client.get(f"http://{tier.site.metrics}/status")).json()
+    assert page["durability"] == "journaled"
+    assert not page["is_disk_failing"]
+    (uplink,) = page["uplinks"]
+    assert uplink["is_connected"]
+    assert page["dropped_messages"].keys() == {
+        "length",
+        "size",
+        "expiry",
+        "revoked",
+        "ended",
+        "refused",
+        "corrupt",
+        "unverifiable",
+    }
+    shown = [one for one in page["fullest_subscriptions"] if one["identifier"] == "shown"]
+    assert [(one["filter"], one["is_attached"], one["is_local"]) for one in shown] == [
+        ("status/*", True, True)
+    ]
+
+
 async def test_metrics_port_that_is_taken_does_not_stop_the_router(
     prepared: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
