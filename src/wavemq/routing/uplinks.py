@@ -10,6 +10,7 @@ bound, and are spread without randomness, by the ids of what is tried again.
 from __future__ import annotations
 
 import zlib
+from collections import deque
 from typing import Final
 
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
@@ -39,6 +40,11 @@ from wavemq.wave.hashes import Hash
 
 RETRY_SECONDS_MIN: Final = 0.5
 RETRY_SECONDS_MAX: Final = 30.0
+UNSETTLED_MAX: Final = 2048
+"""Messages that the designated router has taken while our disk does not know it yet. It recognises
+twice as many when they come again."""
+OPENING_MAX: Final = 64
+"""Subscriptions that are being opened at a time: a site with thousands does not flood its link."""
 FRAME_ATTEMPTS_MAX: Final = 16
 """How often a frame is sent that the designated router cannot take now; about six minutes."""
 
@@ -59,8 +65,10 @@ class Uplink:
         "is_connected",
         "is_paused",
         "namespace",
+        "opening",
         "queue",
         "queue_id",
+        "to_open",
     )
 
     def __init__(self, namespace: Hash, queue_id: QueueId, queue: MessageQueue) -> None:
@@ -70,6 +78,8 @@ class Uplink:
         self.is_connected = False
         self.is_paused = False
         self.failures = 0
+        self.to_open: deque[Subscription] = deque()
+        self.opening: dict[QueueId, None] = {}
         # Frames in flight that were refused for now, and how often.
         self.attempts: dict[Place, int] = {}
         self.due_again: dict[Place, None] = {}
@@ -154,7 +164,13 @@ class Uplinks:
         self._core.ready[uplink.queue_id] = None
         for subscription in self._subscriptions_of(uplink.namespace):
             subscription.open_attempts = 0
-            self._open(subscription)
+            uplink.to_open.append(subscription)
+        self._open_more(uplink)
+
+    def wake(self) -> None:
+        """Go on where the disk was waited for."""
+        for uplink in self._by_queue.values():
+            self._core.ready[uplink.queue_id] = None
 
     def disconnected(self, event: UplinkDisconnected) -> None:
         """Take back what was not answered."""
@@ -168,6 +184,8 @@ class Uplinks:
         uplink.failures = 0
         uplink.attempts.clear()
         uplink.due_again.clear()
+        uplink.to_open.clear()
+        uplink.opening.clear()
         core.timers.cancel(UplinkPause(uplink.namespace))
         returned, dropped = uplink.queue.give_back()
         for entry in returned:
@@ -186,6 +204,8 @@ class Uplinks:
         core = self._core
         if not uplink.is_connected or uplink.is_paused:
             return
+        if core.ledger.unsettled_removals >= UNSETTLED_MAX:
+            return  # until the next write is done: after a crash now all of them would go again
         frames = next_deliveries(
             core,
             uplink.queue_id,
@@ -260,7 +280,7 @@ class Uplinks:
         """Open the stream of a subscription that was made or has changed."""
         uplink = self._by_namespace.get(subscription.request.namespace)
         if subscription.is_local and uplink is not None and uplink.is_connected:
-            self._open(subscription)
+            self._open(uplink, subscription)
 
     def unfollow(self, subscription: Subscription) -> None:
         """Close the stream of a subscription that has ended."""
@@ -269,10 +289,27 @@ class Uplinks:
         if subscription.is_local and uplink is not None and uplink.is_connected:
             # Also where no stream is open now: the designated router may still have its queue.
             self._core.order(CloseUplinkSubscription(subscription.queue_id, subscription.request))
+            self._note_opened(uplink, subscription.queue_id)
         subscription.is_open_upstream = False
 
     def subscription_opened(self, event: UplinkSubscriptionOpened) -> None:
         """Let another stream be opened."""
+        subscription = self._core.subscriptions.with_queue(event.queue)
+        if subscription is not None:
+            uplink = self._by_namespace.get(subscription.request.namespace)
+            if uplink is not None and uplink.is_connected:
+                self._note_opened(uplink, event.queue)
+
+    def _note_opened(self, uplink: Uplink, queue: QueueId) -> None:
+        uplink.opening.pop(queue, None)
+        self._open_more(uplink)
+
+    def _open_more(self, uplink: Uplink) -> None:
+        """Open the streams that wait for their turn, as far as may be under way at a time."""
+        while uplink.to_open and len(uplink.opening) < OPENING_MAX:
+            subscription = uplink.to_open.popleft()
+            if self._core.subscriptions.with_queue(subscription.queue_id) is subscription:
+                self._open(uplink, subscription)
 
     def subscription_ended(self, event: UplinkSubscriptionEnded) -> None:
         """Open a stream again, later and later."""
@@ -282,6 +319,9 @@ class Uplinks:
         if event.error is not None:
             core.counts.peer_errors += 1
         subscription.is_open_upstream = False
+        uplink = self._by_namespace.get(subscription.request.namespace)
+        if uplink is not None:
+            self._note_opened(uplink, event.queue)
         subscription.open_attempts += 1
         delay = _delay(
             subscription.open_attempts, f"{core.config.router_id} {subscription.queue_id}"
@@ -294,8 +334,9 @@ class Uplinks:
         if subscription is not None:
             self.follow(subscription)
 
-    def _open(self, subscription: Subscription) -> None:
+    def _open(self, uplink: Uplink, subscription: Subscription) -> None:
         core = self._core
+        uplink.opening[subscription.queue_id] = None
         core.timers.cancel(UplinkSubscriptionRetry(subscription.queue_id))
         subscription.is_open_upstream = True
         core.order(OpenUplinkSubscription(subscription.queue_id, subscription.request))
