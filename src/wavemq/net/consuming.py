@@ -23,7 +23,7 @@ JOURNAL_KEY: Final = "wavemq-journal"
 """Response metadata: names the numbering of indexes."""
 EXTENSIONS_KEY: Final = "wavemq-extensions"
 """Metadata of both directions between routers: what of our own they know."""
-EXTENSIONS: Final = "consume,publish-stream"
+EXTENSIONS: Final = "consume"
 RESPONSE_MESSAGES_MAX: Final = 64
 RESPONSE_BYTES_MAX: Final = MIB
 """Of messages in one response, proofs left out; a single message may exceed it."""

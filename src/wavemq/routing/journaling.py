@@ -79,6 +79,7 @@ class Journaling:
         for waiter in waiters:
             self._core.reply_done(waiter)
         self._core.ready.update(dict.fromkeys(queues))
+        self._uplinks.wake()
 
     def failed(self, event: JournalFailed) -> None:
         """Refuse those who waited, take their messages back, and try again later."""

@@ -308,7 +308,8 @@ class Uplinks:
         """Open the streams that wait for their turn, as far as may be under way at a time."""
         while uplink.to_open and len(uplink.opening) < OPENING_MAX:
             subscription = uplink.to_open.popleft()
-            if self._core.subscriptions.with_queue(subscription.queue_id) is subscription:
+            is_there = self._core.subscriptions.with_queue(subscription.queue_id) is subscription
+            if is_there and not subscription.is_open_upstream:
                 self._open(uplink, subscription)
 
     def subscription_ended(self, event: UplinkSubscriptionEnded) -> None:

@@ -260,36 +260,6 @@ class ConsumeDelivery(_message.Message):
     message: Message
     def __init__(self, index: _Optional[int] = ..., attempt: _Optional[int] = ..., message: _Optional[_Union[Message, _Mapping]] = ...) -> None: ...
 
-class PeerPublishFrames(_message.Message):
-    __slots__ = ("frames",)
-    FRAMES_FIELD_NUMBER: _ClassVar[int]
-    frames: _containers.RepeatedCompositeFieldContainer[PeerPublishFrame]
-    def __init__(self, frames: _Optional[_Iterable[_Union[PeerPublishFrame, _Mapping]]] = ...) -> None: ...
-
-class PeerPublishFrame(_message.Message):
-    __slots__ = ("sequence", "generation", "msg")
-    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
-    GENERATION_FIELD_NUMBER: _ClassVar[int]
-    MSG_FIELD_NUMBER: _ClassVar[int]
-    sequence: int
-    generation: int
-    msg: Message
-    def __init__(self, sequence: _Optional[int] = ..., generation: _Optional[int] = ..., msg: _Optional[_Union[Message, _Mapping]] = ...) -> None: ...
-
-class PeerPublishAnswers(_message.Message):
-    __slots__ = ("answers",)
-    ANSWERS_FIELD_NUMBER: _ClassVar[int]
-    answers: _containers.RepeatedCompositeFieldContainer[PeerPublishAnswer]
-    def __init__(self, answers: _Optional[_Iterable[_Union[PeerPublishAnswer, _Mapping]]] = ...) -> None: ...
-
-class PeerPublishAnswer(_message.Message):
-    __slots__ = ("sequence", "error")
-    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
-    ERROR_FIELD_NUMBER: _ClassVar[int]
-    sequence: int
-    error: Error
-    def __init__(self, sequence: _Optional[int] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
-
 class Error(_message.Message):
     __slots__ = ("code", "message")
     CODE_FIELD_NUMBER: _ClassVar[int]

@@ -36,13 +36,21 @@ from wavemq.routing.events import (
     DownlinkReceived,
     FrameAccepted,
     FrameRefused,
+    MessagePublished,
     SubscriptionRequested,
     UplinkConnected,
     UplinkDisconnected,
     UplinkSubscriptionEnded,
+    UplinkSubscriptionOpened,
 )
 from wavemq.routing.records import Place, QueueId
-from wavemq.routing.uplinks import FRAME_ATTEMPTS_MAX, RETRY_SECONDS_MAX, RETRY_SECONDS_MIN
+from wavemq.routing.uplinks import (
+    FRAME_ATTEMPTS_MAX,
+    OPENING_MAX,
+    RETRY_SECONDS_MAX,
+    RETRY_SECONDS_MIN,
+    UNSETTLED_MAX,
+)
 
 UP, DOWN = UplinkConnected(NAMESPACE), UplinkDisconnected(NAMESPACE)
 
@@ -302,3 +310,36 @@ def test_downlink_message_that_was_not_asked_for_is_refused(foreign: object) -> 
     rig.run(DownlinkReceived(queue, foreign))  # type: ignore[arg-type]  # parametrized
     assert delivered(rig.attach(queue)[1]) == []
     assert rig.router.statistics().peer_error_count == 1
+
+
+# --- many subscriptions, slow disk --------------------------------------------------------------
+
+
+def test_streams_of_many_subscriptions_are_opened_a_few_at_a_time() -> None:
+    rig = Rig(site_config())
+    queues = [rig.subscribe(subscription("a", f"reader {number}")) for number in range(100)]
+    opened = [one.queue for one in all_of(OpenUplinkSubscription, rig.run(UP))]
+    assert opened == queues[:OPENING_MAX]
+    (more,) = all_of(OpenUplinkSubscription, rig.run(UplinkSubscriptionOpened(opened[5])))
+    assert more.queue == queues[OPENING_MAX]
+    ended = UplinkSubscriptionEnded(opened[6], QueueError("not now"))
+    assert [one.queue for one in all_of(OpenUplinkSubscription, rig.run(ended))] == [
+        queues[OPENING_MAX + 1]
+    ]
+    for queue in queues:
+        rig.run(UplinkSubscriptionOpened(queue))
+    rig.run(DOWN)
+    assert len(all_of(OpenUplinkSubscription, rig.run(UP))) == OPENING_MAX
+
+
+def test_uplink_waits_for_the_disk_when_too_much_would_go_again_after_a_crash() -> None:
+    ample = QueueLimits(10_000, 1 << 30)
+    rig = Rig(site_config(uplink_window=100_000, window_bytes_max=1 << 30, uplink_queue=ample))
+    count = UNSETTLED_MAX + 10
+    for number in range(count):
+        rig.publish(message("a", b"%d" % number))
+    effects = rig.run(UP)
+    assert len(transmitted(effects)) == count
+    for frame in transmitted(effects)[:UNSETTLED_MAX]:
+        rig.handle(FrameAccepted(NAMESPACE, frame.place))  # the disk does nothing meanwhile
+    assert transmitted(rig.handle(MessagePublished(rig.request(), message("a", b"more")))) == []
