@@ -14,7 +14,7 @@ from collections import deque
 from typing import Final
 
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
-from wavemq.errors import RemoteProtocolError, UnavailableError
+from wavemq.errors import QueueError, RemoteProtocolError, UnavailableError
 from wavemq.routing.core import Core, DropCause, UplinkPause, UplinkSubscriptionRetry
 from wavemq.routing.effects import (
     CloseUplinkSubscription,
@@ -46,7 +46,7 @@ twice as many when they come again."""
 OPENING_MAX: Final = 64
 """Subscriptions that are being opened at a time: a site with thousands does not flood its link."""
 FRAME_ATTEMPTS_MAX: Final = 16
-"""How often a frame is sent that the designated router cannot take now; about six minutes."""
+"""How often a frame is sent that the designated router cannot judge now; about six minutes."""
 
 
 class Uplink:
@@ -233,7 +233,9 @@ class Uplinks:
         core.counts.peer_errors += 1
         attempts = uplink.attempts.get(event.place, 0) + 1
         may_help = isinstance(event.error, UnavailableError | RemoteProtocolError)
-        if not may_help or attempts >= FRAME_ATTEMPTS_MAX:
+        # A full disk there says nothing about this message, and takes as long as it takes.
+        is_limited = not isinstance(event.error, QueueError)
+        if not may_help or (is_limited and attempts >= FRAME_ATTEMPTS_MAX):
             uplink.queue.dropped_count += 1
             self._leave(uplink, event.place)
             core.ledger.note_dropped(uplink.queue_id, uplink.queue)

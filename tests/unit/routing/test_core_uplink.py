@@ -168,7 +168,7 @@ def test_delays_double_up_to_a_bound() -> None:
     (frame,) = transmitted(rig.run(UP))
     longest = RETRY_SECONDS_MIN
     for _ in range(FRAME_ATTEMPTS_MAX - 1):
-        rig.run(refuse(frame, QueueError("full")))
+        rig.run(refuse(frame, LookupFailureError("not now")))
         started = rig.now
         deadline = rig.router.next_deadline()
         assert deadline is not None
@@ -176,9 +176,19 @@ def test_delays_double_up_to_a_bound() -> None:
         waited_s = (deadline - started) / NANOSECONDS_PER_SECOND
         assert longest / 2 <= waited_s <= longest
         longest = min(longest * 2, RETRY_SECONDS_MAX)
-    rig.run(refuse(frame, QueueError("full")))
+    rig.run(refuse(frame, LookupFailureError("not now")))
     assert rig.router.statistics().dropped["refused"] == 1, "it may not hold everything up for ever"
     assert rig.router.statistics().queued_messages == 0
+
+
+def test_full_disk_of_the_designated_router_drops_nothing_however_long_it_lasts() -> None:
+    rig = rig_with_backlog(1)
+    (frame,) = transmitted(rig.run(UP))
+    for _ in range(3 * FRAME_ATTEMPTS_MAX):
+        rig.run(refuse(frame, QueueError("full")))
+        (frame,) = transmitted(rig.advance(RETRY_SECONDS_MAX))
+    assert rig.router.statistics().dropped_count == 0
+    assert rig.router.statistics().queued_messages == 1
 
 
 def test_break_during_a_pause_sends_everything_again_at_once() -> None:
