@@ -342,7 +342,9 @@ class UplinkSession:
             raise
         if isinstance(refusal, mqpb.ConsumeResponse):
             raise_wire_error(refusal.error)
-        raise _UnknownCallError
+        elif await stream.code() is grpc.StatusCode.UNIMPLEMENTED:
+            raise _UnknownCallError
+        raise UpstreamError("the designated router ended the stream at once")
 
     async def _receive(
         self,
