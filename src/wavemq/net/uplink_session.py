@@ -51,7 +51,10 @@ from wavemq.wire.proof_reference import proof_reference
 
 SERVICE: Final = "mqpb.WAVEMQPeering"
 ANSWER_SECONDS_MAX: Final = 30.0
-"""A publish without an answer for that long means that the other end is gone."""
+"""A publish without an answer for that long, and what is under way takes on a thin link, means that
+the other end is gone. That of the network itself is noticed by TCP."""
+THIN_LINK_BYTES_PER_SECOND: Final = 1024
+"""A link that is slower than that is none."""
 QUERY_SECONDS_MAX: Final = 30.0
 CONFIRM_SECONDS_MAX: Final = 0.5
 """How long messages wait for the subscriptions that were opened before them; the original's
@@ -97,7 +100,7 @@ class UplinkSession:
         channel: to the designated router.
         namespace: that it routes.
         port: of our router.
-        answer_s: seconds for the answer to a publish.
+        answer_s: seconds for the answer to a publish, beside those that what is under way takes.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class UplinkSession:
         self._namespace = namespace
         self._port = port
         self._answer_s = answer_s
+        self._under_way_bytes = 0
         self._group = asyncio.TaskGroup()
         self._lanes: Lanes[str, Delivery] = Lanes(self._group, self._transmit)
         self._confirming: set[asyncio.Future[None]] = set()
@@ -204,8 +208,11 @@ class UplinkSession:
             await self._publish_wire(message_to_wire(message, proof=message.proof))
 
     async def _publish_wire(self, wire: mqpb.Message) -> None:
+        size_bytes = wire.ByteSize()
+        self._under_way_bytes += size_bytes
+        patience_s = self._answer_s + self._under_way_bytes / THIN_LINK_BYTES_PER_SECOND
         try:
-            response = await self._publish(mqpb.PeerPublishParams(msg=wire), timeout=self._answer_s)
+            response = await self._publish(mqpb.PeerPublishParams(msg=wire), timeout=patience_s)
         except grpc.aio.AioRpcError as failure:
             if failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
                 # The original's servers take 4 MiB, proof included; this will not change.
@@ -213,6 +220,8 @@ class UplinkSession:
                     f"the designated router refused the message: {failure.details()}"
                 ) from failure
             raise SessionEndedError(f"a publish failed: {_text(failure)}") from failure
+        finally:
+            self._under_way_bytes -= size_bytes
         raise_wire_error(response.error)
 
     # --- subscriptions ----------------------------------------------------------------------
