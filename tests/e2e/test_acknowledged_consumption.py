@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 import wavemq
@@ -67,6 +69,17 @@ async def test_program_that_never_asks_again_holds_its_credit_and_no_more(tier: 
             await fill(bus, "slow/a", count)
             assert numbers(await take(quick, count)) == list(range(count))
         assert numbers(await take(slow, count)) == list(range(count))
+
+
+async def test_asking_in_a_new_task_each_time_acknowledges_too(tier: Tier) -> None:
+    count = 300  # more than the credit
+    async with tier.at_site("service") as bus:
+        async with bus.subscribe("tasks/*", name="tasks") as readings:
+            await fill(bus, "tasks/a", count)
+            got = [await asyncio.wait_for(anext(readings), 30) for _ in range(count)]
+            assert numbers(got) == list(range(count))
+        async with bus.subscribe("tasks/*", name="tasks") as readings:
+            await expect_silence(readings)
 
 
 async def test_no_message_comes_twice_when_its_router_is_killed_under_a_reader(

@@ -161,9 +161,7 @@ class Subscription:
             UnavailableError: the router stayed away for longer than the policy allows.
         """
         task = asyncio.current_task()
-        before = self._in_hand.pop(task, None)
-        if before is not None:
-            before.acknowledge()
+        self._let_go(task)
         async with self._turn:
             while not self._closed.is_set():
                 delivery = self._next_waiting()
@@ -176,6 +174,25 @@ class Subscription:
                     continue
                 self._waiting.extend(batch or ())
         raise StopAsyncIteration
+
+    def _let_go(self, task: asyncio.Task[object] | None) -> None:
+        """Acknowledge what a task was given before, and what tasks were given that have ended.
+
+        `asyncio.wait_for(anext(...))` asks in a new task each time. A task that failed has not
+        dealt with its message, which comes again over the next stream.
+        """
+        ended = [one for one in self._in_hand if one is task or one is None or one.done()]
+        for one in ended:
+            handle = self._in_hand.pop(one)
+            has_failed = (
+                one is not None
+                and one is not task
+                and (one.cancelled() or one.exception() is not None)
+            )
+            if has_failed:
+                self._open_keys.discard(handle.key)
+            else:
+                handle.acknowledge()
 
     # --- deliveries -------------------------------------------------------------------------
 

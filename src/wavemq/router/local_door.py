@@ -147,28 +147,24 @@ class LocalDoor(LocalPort):
                 identifier is bound to another filter.
             WaveMQError: the caller may not subscribe.
         """
-        try:
-            return await self._subscribe(call)
-        except WaveMQError:
-            self._counts.subscriptions_refused += 1
-            raise
-
-    async def consume(self, call: SubscribeCall, credit: int) -> Consumption:
-        """Open or resume a subscription for a caller that acknowledges; errors as `subscribe`."""
-        try:
-            perspective, queue = await self._accept(call)
-        except WaveMQError:
-            self._counts.subscriptions_refused += 1
-            raise
-        reader = self._driver.attach(queue, credit)
-        return QueueConsumption(reader, self._router_id, partial(self._open, perspective))
-
-    async def _subscribe(self, call: SubscribeCall) -> Deliveries:
         perspective, queue = await self._accept(call)
         return OpenedDeliveries(self._driver.attach(queue), partial(self._open, perspective))
 
+    async def consume(self, call: SubscribeCall, credit: int) -> Consumption:
+        """Open or resume a subscription for a caller that acknowledges; errors as `subscribe`."""
+        perspective, queue = await self._accept(call)
+        reader = self._driver.attach(queue, credit)
+        return QueueConsumption(reader, self._router_id, partial(self._open, perspective))
+
     async def _accept(self, call: SubscribeCall) -> tuple[Perspective, QueueId]:
-        """Return who subscribes, and the queue."""
+        """Return who subscribes, and the queue; count a refusal."""
+        try:
+            return await self._opened_queue(call)
+        except WaveMQError:
+            self._counts.subscriptions_refused += 1
+            raise
+
+    async def _opened_queue(self, call: SubscribeCall) -> tuple[Perspective, QueueId]:
         if call.namespace not in self._designated and call.namespace not in self._uplinks:
             raise SubscriptionFailedError(
                 "could not create subscription",

@@ -56,10 +56,6 @@ class EntryFifo:
         """Return the first."""
         return self._at(self._first) if self._first < len(self._records) else None
 
-    def last(self) -> Entry | None:
-        """Return the last."""
-        return self._at(-1) if self._first < len(self._records) else None
-
     def ahead(self, count_max: int) -> list[Entry]:
         """Return up to so many from the front."""
         end = min(self._first + count_max, len(self._records))
@@ -98,10 +94,6 @@ class EntryFifo:
         everything = list(self)
         self._replace(())
         return everything
-
-    def lanes(self) -> Sequence[int]:
-        """Return the lane of each."""
-        return self._lanes[self._first :]
 
     def records(self) -> Sequence[int]:
         """Return the record of each."""

@@ -35,6 +35,8 @@ EXPIRY_SECONDS_MAX: Final = 10 * 365 * 86_400
 CREDIT_DEFAULT: Final = 128
 CREDIT_MAX: Final = 1024
 """Deliveries that one reader may leave unacknowledged."""
+INDEXES_MAX: Final = 4 * CREDIT_MAX
+"""Deliveries that one request may name; no reader has as many in its hands."""
 RETURN_DELAY_MILLISECONDS_MAX: Final = 86_400_000
 PASSPHRASE_BYTES_MAX: Final = 4 * KIB
 AGENT_LOCATION_BYTES_MAX: Final = 1024
@@ -167,10 +169,9 @@ def consume_command_from_wire(request: mqpb.ConsumeRequest) -> ConsumeCommand:
     """Parse a request of `Consume` after the first.
 
     Raises:
-        InvalidParameterError: it subscribes again, or a number is out of range.
+        InvalidParameterError: it subscribes again, names too many, or a number is out of range.
     """
-    if request.HasField("subscribe"):
-        raise InvalidParameterError("only the first request of a stream subscribes")
+    _check_later_request(request, len(request.acknowledged) + len(request.returned))
     if not 0 <= request.returnDelay <= RETURN_DELAY_MILLISECONDS_MAX:
         raise InvalidParameterError(
             f"messages return after 0 to {RETURN_DELAY_MILLISECONDS_MAX} ms, "
@@ -186,14 +187,24 @@ def consume_command_from_wire(request: mqpb.ConsumeRequest) -> ConsumeCommand:
 
 def peer_consume_command_from_wire(request: mqpb.PeerConsumeRequest) -> ConsumeCommand:
     """Parse a request of `PeerConsume` after the first; errors as above."""
-    if request.HasField("subscribe"):
-        raise InvalidParameterError("only the first request of a stream subscribes")
+    _check_later_request(request, len(request.acknowledged))
     return ConsumeCommand(
         credit=credit_from_wire(request.credit) if request.credit else None,
         acknowledged=tuple(request.acknowledged),
         returned=(),
         return_delay_s=0.0,
     )
+
+
+def _check_later_request(
+    request: mqpb.ConsumeRequest | mqpb.PeerConsumeRequest, named_count: int
+) -> None:
+    if request.HasField("subscribe"):
+        raise InvalidParameterError("only the first request of a stream subscribes")
+    if named_count > INDEXES_MAX:
+        raise InvalidParameterError(
+            f"a request names at most {INDEXES_MAX} deliveries, not {named_count}"
+        )
 
 
 def credit_from_wire(credit: int) -> int:

@@ -45,7 +45,7 @@ from wavemq.routing.effects import Delivery
 from wavemq.routing.records import DownlinkPosition, Place, QueueId
 from wavemq.wave.hashes import Hash
 from wavemq.wire import mqpb_pb2 as mqpb
-from wavemq.wire.calls import CREDIT_MAX
+from wavemq.wire.calls import CREDIT_MAX, INDEXES_MAX
 from wavemq.wire.convert import message_to_wire, subscription_to_wire
 from wavemq.wire.handshake import RouterClaim
 from wavemq.wire.proof_reference import proof_reference
@@ -611,8 +611,12 @@ async def test_designated_router_without_acknowledgements_is_followed_as_before(
             )
         ],
         [mqpb.PeerConsumeRequest(subscribe=subscription_to_wire(SUBSCRIPTION))] * 2,
+        [
+            mqpb.PeerConsumeRequest(subscribe=subscription_to_wire(SUBSCRIPTION)),
+            mqpb.PeerConsumeRequest(acknowledged=range(INDEXES_MAX + 1)),
+        ],
     ],
-    ids=["no subscription", "credit", "two subscriptions"],
+    ids=["no subscription", "credit", "two subscriptions", "too many"],
 )
 async def test_bad_request_to_consume_gets_an_error(
     certificate: ServerCertificate, requests: list[mqpb.PeerConsumeRequest]

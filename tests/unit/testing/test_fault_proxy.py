@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -209,8 +209,14 @@ async def test_slow_receiver_bounds_what_the_link_holds() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"bytes_per_s": 0}, {"chunk_bytes_max": 0}, {"latency_s": -1}, {"close_delay_s": -1}]
+    "make",
+    [
+        lambda: LaneFaults(bytes_per_s=0),
+        lambda: LaneFaults(chunk_bytes_max=0),
+        lambda: LaneFaults(latency_s=-1),
+        lambda: LaneFaults(close_delay_s=-1),
+    ],
 )
-def test_impossible_faults_are_refused(wrong: dict[str, int]) -> None:
+def test_impossible_faults_are_refused(make: Callable[[], LaneFaults]) -> None:
     with pytest.raises(InvalidParameterError):
-        LaneFaults(**wrong)  # type: ignore[arg-type]  # each is a number
+        make()
