@@ -57,7 +57,7 @@ class SqliteFile:
         sweep: statement that deletes the proofs that nothing refers to.
 
     Raises:
-        ConfigError: another process has it open, or a newer version of the program wrote it.
+        ConfigError: another process has it open, or another version of the program wrote it.
         StorageFaultError: it cannot be opened or made.
     """
 
@@ -106,6 +106,11 @@ class SqliteFile:
                 raise ConfigError(
                     f"{self.path} was written by a newer version of this program "
                     f"(format {found}, this one knows {version})"
+                )
+            if 0 < found < version:
+                raise ConfigError(
+                    f"{self.path} was written by an earlier build (format {found}, this one knows "
+                    f"{version}); let that build deliver what it holds, then move the file away"
                 )
             connection.executescript(_PROOFS_TABLE + schema)
             connection.execute(f"PRAGMA user_version = {version}")

@@ -27,7 +27,7 @@ from wavemq.storage.journal import (
 from wavemq.storage.sqlite_file import SqliteFile, checksum
 
 FILE_NAME: Final = "queues.sqlite"
-FORMAT: Final = 1
+FORMAT: Final = 2
 WRITES_PER_SHRINKING: Final = 512
 """How often free space is looked at."""
 
@@ -89,7 +89,7 @@ class SqliteJournal:
         directory: where the file is; made if need be.
 
     Raises:
-        ConfigError: another process uses it, or a newer version of the program wrote it.
+        ConfigError: another process uses it, or another version of the program wrote it.
         StorageFaultError: it cannot be opened.
     """
 

@@ -153,10 +153,11 @@ def test_file_that_is_no_journal_is_set_aside_and_a_new_one_begun(
     assert (tmp_path / f"{FILE_NAME}.damaged-2").exists()
 
 
-def test_journal_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("version", "words"), [(99, "newer version"), (1, "earlier build")])
+def test_journal_of_another_version_is_left_alone(tmp_path: Path, version: int, words: str) -> None:
     fill(tmp_path)
-    damage(tmp_path, "PRAGMA user_version = 99")
-    with pytest.raises(ConfigError, match="newer version"):
+    damage(tmp_path, f"PRAGMA user_version = {version}")
+    with pytest.raises(ConfigError, match=words):
         SqliteJournal(tmp_path)
 
 
