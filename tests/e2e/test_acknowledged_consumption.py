@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from pathlib import Path
 
 import pytest
 
 import wavemq
 from tests.support.tier import Tier, expect_silence, take
 from wavemq.errors import InvalidParameterError
+
+READER = Path(__file__).parent / "programs" / "acknowledging_reader.py"
 
 
 async def fill(bus: wavemq.Bus, topic: str, count: int, *, first: int = 0) -> None:
@@ -47,6 +51,35 @@ async def test_what_a_crashed_program_did_not_acknowledge_comes_again_in_order(
             await expect_silence(readings)
         async with bus.subscribe("ack/*", name="crashing") as readings:
             await expect_silence(readings)
+
+
+async def test_program_killed_with_sigkill_loses_nothing(tier: Tier) -> None:
+    count = 200
+    arguments = [
+        tier.site.local,
+        str(tier.world.path("service.pem")),
+        tier.namespace.to_text(),
+        "sigkill/*",
+        "killed",
+    ]
+    reader = await asyncio.create_subprocess_exec(
+        sys.executable, str(READER), *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    assert reader.stdout is not None
+    async with tier.at_site("service") as bus:
+        assert await reader.stdout.readline() == b"subscribed\n"
+        await fill(bus, "sigkill/a", count)
+        printed = [int(await reader.stdout.readline()) for _ in range(50)]
+        reader.kill()
+        printed += [int(line) for line in (await reader.stdout.read()).split()]
+        await reader.wait()
+        async with bus.subscribe("sigkill/*", name="killed") as readings:
+            (first,) = await take(readings, 1)
+            rest = await take(readings, count - 1 - int(first.payload))
+            again = numbers([first, *rest])
+        assert printed == list(range(len(printed)))
+        assert again == list(range(again[0], count)), "in order, up to the last"
+        assert again[0] <= len(printed), "nothing between what was dealt with and what comes again"
 
 
 async def test_message_that_is_given_back_comes_again_after_its_delay(tier: Tier) -> None:

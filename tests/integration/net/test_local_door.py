@@ -31,9 +31,15 @@ from wavemq.net.pending_subscriptions import (
     PendingSubscriptions,
 )
 from wavemq.wire import mqpb_pb2 as mqpb
-from wavemq.wire.calls import PublishCall
+from wavemq.wire.calls import (
+    CREDIT_MAX,
+    INDEXES_MAX,
+    RETURN_DELAY_MILLISECONDS_MAX,
+    PublishCall,
+)
 
 LOOPBACK = Address("127.0.0.1", 0)
+Conversation = grpc.aio.StreamStreamCall[mqpb.ConsumeRequest, mqpb.ConsumeResponse]
 PERSPECTIVE = mqpb.Perspective(entitySecret=mqpb.EntitySecret(DER=b"secret"))
 PUBLISH = mqpb.PublishParams(
     perspective=PERSPECTIVE,
@@ -351,3 +357,68 @@ async def test_publishes_that_wait_keep_their_order() -> None:
             if number == 10:
                 await asyncio.sleep(FIRST_CALL_SECONDS)
     assert order == list(range(20))
+
+
+# --- acknowledged deliveries --------------------------------------------------------------------
+
+FIRST = mqpb.ConsumeRequest(subscribe=SUBSCRIBE, credit=2)
+
+
+def consume(client: LocalClient) -> Conversation:
+    call: grpc.aio.StreamStreamMultiCallable[mqpb.ConsumeRequest, mqpb.ConsumeResponse] = (
+        client.channel.stream_stream(
+            "/mqpb.WAVEMQ/Consume",
+            request_serializer=mqpb.ConsumeRequest.SerializeToString,
+            response_deserializer=mqpb.ConsumeResponse.FromString,
+        )
+    )
+    return call(timeout=10)
+
+
+async def test_reader_acknowledges_returns_and_changes_its_credit() -> None:
+    port = ScriptedLocalPort()
+    async with door(port) as client:
+        stream = consume(client)
+        await stream.write(FIRST)
+        headers = dict(await stream.initial_metadata())
+        assert headers["wavemq-journal"] == "scripted"
+        (consumption,) = port.consumptions
+        assert consumption.credit == 2
+        port.deliveries[0].queue.put_nowait([message(1), message(2)])
+        response = await stream.read()
+        assert isinstance(response, mqpb.ConsumeResponse)
+        assert [one.index for one in response.deliveries] == [1, 2]
+        await stream.write(
+            mqpb.ConsumeRequest(acknowledged=[2], returned=[1], returnDelay=1500, credit=9)
+        )
+        await until("it is said", lambda: consumption.returned == [(1, 1.5)])
+        assert consumption.acknowledged == [2]
+        assert consumption.credit == 9
+        await stream.done_writing()
+        await until("the call ends", lambda: consumption.deliveries.is_closed)
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [
+        [mqpb.ConsumeRequest(acknowledged=[1])],
+        [mqpb.ConsumeRequest(subscribe=SUBSCRIBE, credit=CREDIT_MAX + 1)],
+        [FIRST, FIRST],
+        [FIRST, mqpb.ConsumeRequest(returned=[1], returnDelay=-1)],
+        [FIRST, mqpb.ConsumeRequest(returned=[1], returnDelay=RETURN_DELAY_MILLISECONDS_MAX + 1)],
+        [FIRST, mqpb.ConsumeRequest(returned=range(INDEXES_MAX + 1))],
+    ],
+    ids=["no subscription", "credit", "twice", "delay", "long delay", "too many"],
+)
+async def test_bad_request_to_consume_ends_the_call_with_an_error(
+    requests: list[mqpb.ConsumeRequest],
+) -> None:
+    port = ScriptedLocalPort()
+    async with door(port) as client:
+        stream = consume(client)
+        for request in requests:
+            await stream.write(request)
+        response = await stream.read()
+        assert isinstance(response, mqpb.ConsumeResponse)
+        assert response.error.code == Code.INVALID_PARAMETER
+    assert all(one.is_closed for one in port.deliveries)
