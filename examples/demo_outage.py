@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo import Report, make_cloud, make_site, within
+from demo import DifferenceError, Report, make_cloud, make_site, within
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -31,7 +31,9 @@ from wavemq.testing.history import Fate, History
 
 SECONDS_DEFAULT = 300.0
 CALM_SECONDS_MAX = 90.0
-PUBLISH_PAUSE_SECONDS = 0.02
+PUBLISH_PAUSE_SECONDS = 0.1
+"""A topic goes up one message at a time, and the link is up for a quarter of the time: some ten
+messages a second and topic are what it carries without a queue that grows until it is full."""
 FILTER = "example/*"
 
 
@@ -189,7 +191,10 @@ async def play(scene: Scene, console: Console, seconds: float) -> None:
                 names = ("at the site", "in the cloud")
                 return not any(scene.history.outstanding(name) for name in names)
 
-            await within("everything has arrived", is_all_there, CALM_SECONDS_MAX)
+            try:
+                await within("everything has arrived", is_all_there, CALM_SECONDS_MAX)
+            except DifferenceError as error:
+                console.print(str(error))  # the verdict says what is missing
             await asyncio.sleep(1.5)  # what comes twice would come now
             for task in watching:
                 task.cancel()
