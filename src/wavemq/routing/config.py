@@ -16,7 +16,8 @@ from wavemq.wave.hashes import Hash
 
 QUEUE_EXPIRY_SECONDS_MIN: Final = 60
 """A subscription that asks for less gets this (wavemq.md 7)."""
-UPLINK_WINDOW: Final = 64
+UPLINK_WINDOW: Final = 1024
+"""With what has left the queue but not the disk, fewer than a designated router recognises."""
 WINDOW_BYTES_MAX: Final = 4 * MIB
 RESIDENT_BYTES_MAX: Final = 32 * MIB
 SUBSCRIPTIONS_MAX: Final = 100_000

@@ -44,8 +44,8 @@ class ReturnsDue:
 
 
 @dataclass(frozen=True, slots=True)
-class UplinkPause:
-    """Frames that the designated router could not take now are due again."""
+class UplinkProbe:
+    """A message that the designated router could not take is due again."""
 
     namespace: Hash
 
@@ -75,7 +75,7 @@ class ReadRetry:
 TimerKey = (
     QueueExpiry
     | ReturnsDue
-    | UplinkPause
+    | UplinkProbe
     | UplinkSubscriptionRetry
     | JournalFlush
     | JournalRetry

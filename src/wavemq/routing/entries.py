@@ -7,7 +7,8 @@ lanes' meaning and messages. Fault model: none; whoever appends does it in ascen
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from wavemq.routing.records import Entry, LaneKey, RecordId
@@ -70,34 +71,60 @@ class EntryFifo:
             self._cut()
         return entry
 
-    def merge(self, entries: Iterable[Entry]) -> None:
+    def merge(self, entries: Sequence[Entry]) -> None:
         """Put entries, ascending by record, where their records belong."""
-        returned = list(entries)
-        if not returned:
+        if not entries:
             return
-        head = self.head()
-        if head is None or returned[-1].record < head.record:
-            self._put_in_front(returned)
-            return
-        merged = sorted((*returned, *self))  # both ascend, so sorting takes one pass
-        self._replace(merged)
+        self._cut()
+        # From the back, so that what is behind each place is moved once; at most places nothing is.
+        end = len(self._records)
+        behind: list[tuple[int, int]] = []
+        for entry in reversed(entries):
+            place = bisect_left(self._records, entry.record, 0, end)
+            behind.append((place, end))
+            end = place
+        columns = EntryFifo()
+        columns._extend(self, 0, end)
+        for entry, (first, last) in zip(entries, reversed(behind), strict=True):
+            columns.append(entry)
+            columns._extend(self, first, last)
+        self._take_over(columns)
 
     def remove(self, records: Collection[int]) -> list[Entry]:
         """Remove the entries of some records, and return them."""
-        removed = [one for one in self if one.record in records]
+        self._cut()
+        removed: list[Entry] = []
+        columns = EntryFifo()
+        kept_from = 0
+        for record in sorted(records):
+            place = bisect_left(self._records, record, kept_from)
+            if place < len(self._records) and self._records[place] == record:
+                columns._extend(self, kept_from, place)
+                removed.append(self._at(place))
+                kept_from = place + 1
         if removed:
-            self._replace([one for one in self if one.record not in records])
+            columns._extend(self, kept_from, len(self._records))
+            self._take_over(columns)
         return removed
 
     def clear(self) -> list[Entry]:
         """Remove and return all."""
         everything = list(self)
-        self._replace(())
+        self._take_over(EntryFifo())
         return everything
+
+    def at(self, index: int) -> Entry | None:
+        """Return the one behind so many others."""
+        place = self._first + index
+        return self._at(place) if place < len(self._records) else None
 
     def records(self) -> Sequence[int]:
         """Return the record of each."""
         return self._records[self._first :]
+
+    def lanes(self) -> Sequence[int]:
+        """Return the lane of each."""
+        return self._lanes[self._first :]
 
     def _at(self, index: int) -> Entry:
         return Entry(
@@ -110,16 +137,15 @@ class EntryFifo:
         del self._lanes[: self._first]
         self._first = 0
 
-    def _put_in_front(self, entries: Sequence[Entry]) -> None:
-        self._cut()
-        self._records[:0] = array("Q", [one.record for one in entries])
-        self._sizes_bytes[:0] = array("I", [one.size_bytes for one in entries])
-        self._lanes[:0] = array("q", [one.lane for one in entries])
-        self.size_bytes += sum(one.size_bytes for one in entries)
+    def _extend(self, other: EntryFifo, first: int, last: int) -> None:
+        if first < last:
+            self._records += other._records[first:last]
+            self._lanes += other._lanes[first:last]
+            sizes_bytes = other._sizes_bytes[first:last]
+            self._sizes_bytes += sizes_bytes
+            self.size_bytes += sum(sizes_bytes)
 
-    def _replace(self, entries: Sequence[Entry]) -> None:
-        self._records = array("Q", [one.record for one in entries])
-        self._sizes_bytes = array("I", [one.size_bytes for one in entries])
-        self._lanes = array("q", [one.lane for one in entries])
+    def _take_over(self, other: EntryFifo) -> None:
+        self._records, self._lanes = other._records, other._lanes
+        self._sizes_bytes, self.size_bytes = other._sizes_bytes, other.size_bytes
         self._first = 0
-        self.size_bytes = sum(self._sizes_bytes)

@@ -251,6 +251,10 @@ class Ledger:
         held = self._held.get(record)
         return held is not None and held.is_corrupt
 
+    def is_held(self, record: RecordId) -> bool:
+        """Return whether a message is in memory, or on its way there."""
+        return record in self._held
+
     def message(self, record: RecordId) -> Verified[Message] | None:
         """Return a message; None: it is on disk only."""
         held = self._held.get(record)

@@ -26,7 +26,7 @@ from wavemq.routing.core import (
     ReadRetry,
     ReturnsDue,
     TimerKey,
-    UplinkPause,
+    UplinkProbe,
     UplinkSubscriptionRetry,
 )
 from wavemq.routing.effects import Effect
@@ -283,6 +283,7 @@ class Router:
         """Take note that the clock was set."""
         self._core.timers.shift(event.by_ns)
         self._subscribing.clock_stepped(event)
+        self._uplinks.clock_stepped(event.by_ns)
 
     def _take_timer(self, key: TimerKey) -> None:
         """Do what is due."""
@@ -291,8 +292,8 @@ class Router:
                 self._subscribing.expiry_due(key)
             case ReturnsDue():
                 self._subscribing.returns_due(key)
-            case UplinkPause():
-                self._uplinks.pause_ended(key)
+            case UplinkProbe():
+                self._uplinks.probe_due(key)
             case UplinkSubscriptionRetry():
                 self._uplinks.retry_due(key)
             case JournalFlush():

@@ -1,10 +1,13 @@
 """Toward designated routers: what goes up, and which subscriptions are kept open there.
 
-Owns the state of each uplink, the window of frames in flight, and when something is tried again.
-Refuses to know connections. Fault model: a link can break at any moment, and what was not answered
-is then sent again; a designated router can refuse a frame for good, which drops it, or for now,
-which holds the uplink up for a bounded time; it can end a stream at any time. Delays double up to a
-bound, and are spread without randomness, by the ids of what is tried again.
+Owns the state of each uplink, and when something is tried again. Refuses to know connections. Fault
+model: a link can break at any moment, and what was not answered is then sent again; a designated
+router can refuse a frame for good, which drops it, or for now, which holds up what follows on its
+topic and nothing else; it can end a stream at any time. Delays double up to a bound, and are spread
+without randomness, by the ids of what is tried again.
+
+What is held up is probed with its oldest message, alone: what came behind that one in flight was
+refused with it, or else it would have been overtaken.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Final
 
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
 from wavemq.errors import QueueError, RemoteProtocolError, UnavailableError
-from wavemq.routing.core import Core, DropCause, UplinkPause, UplinkSubscriptionRetry
+from wavemq.routing.core import Core, DropCause, UplinkProbe, UplinkSubscriptionRetry
 from wavemq.routing.effects import (
     CloseUplinkSubscription,
     Delivery,
@@ -30,12 +33,13 @@ from wavemq.routing.events import (
     UplinkSubscriptionEnded,
     UplinkSubscriptionOpened,
 )
-from wavemq.routing.queue import MessageQueue
-from wavemq.routing.reader import next_deliveries
-from wavemq.routing.records import Place, QueueId, UplinkQueueDefinition
+from wavemq.routing.ledger import READ_COUNT_MAX
+from wavemq.routing.records import Entry, LaneKey, Place, QueueId, UplinkQueueDefinition
 from wavemq.routing.snapshot import StoredQueue
 from wavemq.routing.status import UplinkStatus
 from wavemq.routing.subscriptions import Subscription
+from wavemq.routing.uplink_queue import HeldUp, Lane, UplinkQueue
+from wavemq.routing.window import Window
 from wavemq.wave.hashes import Hash
 
 RETRY_SECONDS_MIN: Final = 0.5
@@ -45,6 +49,10 @@ UNSETTLED_MAX: Final = 2048
 twice as many when they come again."""
 OPENING_MAX: Final = 64
 """Subscriptions that are being opened at a time: a site with thousands does not flood its link."""
+PROBES_MAX: Final = 8
+"""Keys that are probed at a time."""
+HELD_UP_MAX: Final = 64
+"""Keys that are held up while others are still sent: with more, it is not about them."""
 FRAME_ATTEMPTS_MAX: Final = 16
 """How often a frame is sent that the designated router cannot judge now; about six minutes."""
 
@@ -56,33 +64,29 @@ class Uplink:
         namespace: whose.
         queue_id: of its queue.
         queue: messages formed here that the designated router has not taken yet.
+        window: how much of it may be under way.
     """
 
     __slots__ = (
-        "attempts",
-        "due_again",
-        "failures",
         "is_connected",
-        "is_paused",
         "namespace",
         "opening",
         "queue",
         "queue_id",
         "to_open",
+        "window",
     )
 
-    def __init__(self, namespace: Hash, queue_id: QueueId, queue: MessageQueue) -> None:
+    def __init__(
+        self, namespace: Hash, queue_id: QueueId, queue: UplinkQueue, window: Window
+    ) -> None:
         self.namespace = namespace
         self.queue_id = queue_id
         self.queue = queue
+        self.window = window
         self.is_connected = False
-        self.is_paused = False
-        self.failures = 0
         self.to_open: deque[Subscription] = deque()
         self.opening: dict[QueueId, None] = {}
-        # Frames in flight that were refused for now, and how often.
-        self.attempts: dict[Place, int] = {}
-        self.due_again: dict[Place, None] = {}
 
 
 class Uplinks:
@@ -97,22 +101,24 @@ class Uplinks:
         self._core = core
         self._by_namespace: dict[Hash, Uplink] = {}
         self._by_queue: dict[QueueId, Uplink] = {}
-        self._left_over: list[MessageQueue] = []
+        self._left_over: list[UplinkQueue] = []
         limits = core.config.uplink_queue
         for definition, one in stored:
-            queue = MessageQueue(limits, one.entries, one.dropped_count)
+            queue = UplinkQueue(limits, one.entries, one.dropped_count)
             if definition.namespace in core.config.uplinks:
-                self._add(Uplink(definition.namespace, one.queue, queue))
+                self._add(definition.namespace, one.queue, queue)
             else:
                 # No longer configured: what it holds was promised, so it stays on disk.
                 self._left_over.append(queue)
         for namespace in sorted(core.config.uplinks - self._by_namespace.keys()):
             queue_id = core.ledger.create_queue(UplinkQueueDefinition(namespace))
-            self._add(Uplink(namespace, queue_id, MessageQueue(limits)))
+            self._add(namespace, queue_id, UplinkQueue(limits))
 
-    def _add(self, uplink: Uplink) -> None:
-        self._by_namespace[uplink.namespace] = uplink
-        self._by_queue[uplink.queue_id] = uplink
+    def _add(self, namespace: Hash, queue_id: QueueId, queue: UplinkQueue) -> None:
+        window = Window(self._core.config.window_bytes_max)
+        uplink = Uplink(namespace, queue_id, queue, window)
+        self._by_namespace[namespace] = uplink
+        self._by_queue[queue_id] = uplink
 
     def with_namespace(self, namespace: Hash) -> Uplink | None:
         """Return the uplink of a namespace."""
@@ -122,7 +128,7 @@ class Uplinks:
         """Return the uplink with a queue."""
         return self._by_queue.get(queue)
 
-    def queues(self) -> list[MessageQueue]:
+    def queues(self) -> list[UplinkQueue]:
         """Return all queues, those of uplinks that are no longer configured too."""
         return [*(one.queue for one in self._by_queue.values()), *self._left_over]
 
@@ -133,7 +139,7 @@ class Uplinks:
                 namespace=one.namespace,
                 is_connected=one.is_connected,
                 waiting_messages=one.queue.waiting_count,
-                waiting_bytes=one.queue.size_bytes - one.queue.in_flight_bytes,
+                waiting_bytes=one.queue.waiting_bytes,
                 in_flight_messages=one.queue.in_flight_count,
                 in_flight_bytes=one.queue.in_flight_bytes,
                 dropped_count=one.queue.dropped_count,
@@ -160,7 +166,7 @@ class Uplinks:
             return
         if uplink.is_connected:  # a new link took over before the old one was missed
             self._lose(uplink)
-        uplink.is_connected = True
+        uplink.is_connected = uplink.queue.is_open = True
         self._core.ready[uplink.queue_id] = None
         for subscription in self._subscriptions_of(uplink.namespace):
             subscription.open_attempts = 0
@@ -180,13 +186,11 @@ class Uplinks:
 
     def _lose(self, uplink: Uplink) -> None:
         core = self._core
-        uplink.is_connected = uplink.is_paused = False
-        uplink.failures = 0
-        uplink.attempts.clear()
-        uplink.due_again.clear()
+        uplink.is_connected = False
+        uplink.window = Window(core.config.window_bytes_max)
         uplink.to_open.clear()
         uplink.opening.clear()
-        core.timers.cancel(UplinkPause(uplink.namespace))
+        core.timers.cancel(UplinkProbe(uplink.namespace))
         returned, dropped = uplink.queue.give_back()
         for entry in returned:
             core.ledger.unpin(entry.record)
@@ -201,80 +205,188 @@ class Uplinks:
 
     def send(self, uplink: Uplink) -> None:
         """Order as many frames as the window allows."""
-        core = self._core
-        if not uplink.is_connected or uplink.is_paused:
+        if not uplink.is_connected:
             return
-        if core.ledger.unsettled_removals >= UNSETTLED_MAX:
-            return  # until the next write is done: after a crash now all of them would go again
-        frames = next_deliveries(
-            core,
-            uplink.queue_id,
-            uplink.queue,
-            credit=core.config.uplink_window,
-            is_durable_only=False,
-        )
+        frames = self._probes(uplink)
+        while (delivery := self._next_frame(uplink)) is not None:
+            frames.append(delivery)
         if frames:
-            core.order(Transmit(uplink.namespace, frames))
+            self._core.order(Transmit(uplink.namespace, frames))
+
+    def _next_frame(self, uplink: Uplink) -> Delivery | None:
+        """Put the next message in flight, unless nothing more may be now."""
+        core, queue = self._core, uplink.queue
+        if (
+            core.ledger.unsettled_removals >= UNSETTLED_MAX  # they would all go again after a crash
+            or queue.in_flight_count >= core.config.uplink_window
+            or len(queue.held_up) > HELD_UP_MAX
+        ):
+            return None
+        for lane in queue.lanes():
+            while (entry := queue.head(lane)) is not None:
+                if not self._has_room(uplink, entry):
+                    return None
+                if core.ledger.message(entry.record) is not None:
+                    self._read_ahead(uplink, lane)
+                    return self._put_in_flight(uplink, queue.take(lane))
+                if not core.ledger.is_corrupt(entry.record):
+                    self._want(uplink, queue.ahead(lane, READ_COUNT_MAX))
+                    break  # the other lane need not wait for that
+                self._drop_corrupt(uplink, queue.skip(lane))
+        return None
+
+    def _has_room(self, uplink: Uplink, entry: Entry) -> bool:
+        """Return whether the window takes a message; an empty one takes any."""
+        under_way = uplink.queue.in_flight_bytes
+        return not under_way or under_way + entry.size_bytes <= uplink.window.size_bytes
+
+    def _read_ahead(self, uplink: Uplink, lane: Lane) -> None:
+        """Ask for messages before their turn comes, so that it need not wait for the disk."""
+        entry = uplink.queue.at(lane, READ_COUNT_MAX)
+        if entry is not None and not self._core.ledger.is_held(entry.record):
+            self._want(uplink, uplink.queue.ahead(lane, 2 * READ_COUNT_MAX))
+
+    def _want(self, uplink: Uplink, entries: list[Entry]) -> None:
+        self._core.ledger.want(entries)
+        self._core.stalled[uplink.queue_id] = None
+
+    def _put_in_flight(self, uplink: Uplink, entry: Entry) -> Delivery:
+        core = self._core
+        message = core.ledger.message(entry.record)
+        assert message is not None, "its caller looked"
+        core.ledger.pin(entry.record)
+        uplink.window.note_sent(entry.record, core.now)
+        return Delivery(entry.record, message.value.dequeued(uplink.queue.dropped_count))
+
+    def _drop_corrupt(self, uplink: Uplink, entry: Entry) -> None:
+        core = self._core
+        core.ledger.drop(uplink.queue_id, uplink.queue, (entry,))
+        core.counts.dropped[DropCause.CORRUPT] += 1
+        core.counts.corrupt += 1
 
     def frame_accepted(self, event: FrameAccepted) -> None:
         """Let go of a message that the designated router has taken."""
+        core = self._core
         uplink = self._by_namespace.get(event.namespace)
-        if uplink is None or not self._leave(uplink, event.place):
+        if uplink is None or not uplink.queue.is_in_flight(event.place):
             return
-        self._core.counts.transmitted += 1
-        uplink.failures = 0
+        core.counts.transmitted += 1
+        under_way_bytes = uplink.queue.in_flight_bytes
+        entry = self._leave(uplink, event.place)
+        uplink.window.note_answered(event.place, entry.size_bytes, under_way_bytes, core.now)
+        if entry.lane in uplink.queue.held_up:
+            self._go_on(uplink, entry.lane)
 
     def frame_refused(self, event: FrameRefused) -> None:
-        """Drop a message, or try it again later."""
+        """Drop a message, or hold it up and what follows it."""
         core = self._core
         uplink = self._by_namespace.get(event.namespace)
         if uplink is None or not uplink.queue.is_in_flight(event.place):
             return
         core.counts.peer_errors += 1
-        attempts = uplink.attempts.get(event.place, 0) + 1
-        may_help = isinstance(event.error, UnavailableError | RemoteProtocolError)
-        # A full disk there says nothing about this message, and takes as long as it takes.
-        is_limited = not isinstance(event.error, QueueError)
-        if not may_help or (is_limited and attempts >= FRAME_ATTEMPTS_MAX):
-            uplink.queue.dropped_count += 1
-            self._leave(uplink, event.place)
+        uplink.window.note_refused(event.place)
+        if isinstance(event.error, UnavailableError | RemoteProtocolError):
+            entry, held_up = uplink.queue.hold_up(event.place)
+            core.ledger.unpin(entry.record)
+            # A full disk there says nothing about this message, and takes as long as it takes.
+            held_up.is_by_disk = isinstance(event.error, QueueError)
+            if held_up.waiting.head() == entry:
+                self._oldest_refused(uplink, entry, held_up)
+        else:
+            entry = self._leave(uplink, event.place)
+            self._note_refused(uplink)
+            if entry.lane in uplink.queue.held_up:
+                self._go_on(uplink, entry.lane)
+        core.ready[uplink.queue_id] = None
+
+    def _oldest_refused(self, uplink: Uplink, entry: Entry, held_up: HeldUp) -> None:
+        """Set when the oldest of a key is to be sent again; drop it if it was too often."""
+        core = self._core
+        held_up.attempts += 1
+        delay = _delay(held_up.attempts, f"{core.config.router_id} {entry.lane}")
+        held_up.due = Instant(core.now + delay)
+        if held_up.attempts >= FRAME_ATTEMPTS_MAX and not held_up.is_by_disk:
+            held_up.attempts = 0
+            core.ledger.release(uplink.queue_id, (uplink.queue.skip_probe(entry.lane),))
             core.ledger.note_dropped(uplink.queue_id, uplink.queue)
             core.counts.dropped[DropCause.REFUSED] += 1
-            return
-        uplink.attempts[event.place] = attempts
-        uplink.due_again[event.place] = None
-        if not uplink.is_paused:
-            uplink.is_paused = True
-            uplink.failures += 1
-            delay = _delay(uplink.failures, f"{core.config.router_id} {uplink.queue_id}")
-            core.timers.set(UplinkPause(uplink.namespace), Instant(core.now + delay))
+        self._arm_probe(uplink)
 
-    def pause_ended(self, key: UplinkPause) -> None:
-        """Send again what was refused for now, before what waits."""
-        core, uplink = self._core, self._by_namespace[key.namespace]
-        uplink.is_paused = False
-        frames: list[Delivery] = []
-        for place in sorted(uplink.due_again):
-            message = core.ledger.message(place)
-            assert message is not None, "what is in flight is in memory"
-            frames.append(Delivery(place, message.value.dequeued(uplink.queue.dropped_count)))
-        uplink.due_again.clear()
-        if frames:
-            core.order(Transmit(uplink.namespace, frames))
-        core.ready[uplink.queue_id] = None
+    def _note_refused(self, uplink: Uplink) -> None:
+        uplink.queue.dropped_count += 1
+        self._core.ledger.note_dropped(uplink.queue_id, uplink.queue)
+        self._core.counts.dropped[DropCause.REFUSED] += 1
 
-    def _leave(self, uplink: Uplink, place: Place) -> bool:
-        """Remove a message in flight; return whether there was one."""
+    def _go_on(self, uplink: Uplink, key: LaneKey) -> None:
+        """Let a key go on of which the designated router has judged a message."""
+        held_up = uplink.queue.held_up[key]
+        if held_up.due is not None:
+            return  # it was sent before the one that was refused
+        uplink.queue.release(key)
+        if held_up.is_by_disk:  # it can write again: the others need not wait for their turns
+            for other in uplink.queue.held_up.values():
+                if other.is_by_disk and other.due is not None:
+                    other.due = self._core.now
+        self._arm_probe(uplink)
+
+    def _probes(self, uplink: Uplink) -> list[Delivery]:
+        """Put the oldest message of each key that is due in flight."""
+        core, queue = self._core, uplink.queue
+        probes: list[Delivery] = []
+        if not queue.held_up:
+            return probes
+        probing = sum(one.due is None for one in queue.held_up.values())
+        for key, held_up in list(queue.held_up.items()):
+            if held_up.due is None or held_up.due > core.now or held_up.unanswered:
+                continue
+            if probing >= PROBES_MAX:
+                break
+            head = held_up.waiting.head()
+            if head is None:
+                queue.release(key)
+            elif core.ledger.message(head.record) is not None:
+                probes.append(self._put_in_flight(uplink, queue.take_probe(key)))
+                probing += 1
+            elif core.ledger.is_corrupt(head.record):
+                self._drop_corrupt(uplink, queue.skip_probe(key))
+                core.ready[uplink.queue_id] = None
+            else:
+                self._want(uplink, [head])
+        self._arm_probe(uplink)
+        return probes
+
+    def _arm_probe(self, uplink: Uplink) -> None:
+        """See that the next key is probed in time."""
+        held_up = uplink.queue.held_up.values()
+        # Those that are due already wait for answers, not for time.
+        dues = [one.due for one in held_up if one.due is not None and one.due > self._core.now]
+        key = UplinkProbe(uplink.namespace)
+        if dues:
+            self._core.timers.set(key, min(dues))
+        else:
+            self._core.timers.cancel(key)
+
+    def probe_due(self, key: UplinkProbe) -> None:
+        """Probe what is due."""
+        self._core.ready[self._by_namespace[key.namespace].queue_id] = None
+
+    def clock_stepped(self, by_ns: int) -> None:
+        """Move what is due after a while."""
+        for uplink in self._by_queue.values():
+            uplink.window.shift(by_ns)
+            for held_up in uplink.queue.held_up.values():
+                if held_up.due is not None:
+                    held_up.due = Instant(held_up.due + by_ns)
+
+    def _leave(self, uplink: Uplink, place: Place) -> Entry:
+        """Remove a message in flight."""
         core = self._core
         entry = uplink.queue.confirm(place)
-        if entry is None:
-            return False
+        assert entry is not None, "its caller looked"
         core.ledger.unpin(entry.record)
         core.ledger.release(uplink.queue_id, (entry,))
-        uplink.attempts.pop(place, None)
-        uplink.due_again.pop(place, None)
         core.ready[uplink.queue_id] = None
-        return True
+        return entry
 
     # --- subscriptions ----------------------------------------------------------------------
 

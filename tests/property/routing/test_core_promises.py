@@ -86,7 +86,7 @@ class CoreMachine(RuleBasedStateMachine):
         self.promised: list[tuple[int, list[str]]] = []
         self.readers: dict[str, Reader] = {}
         self.seen: dict[str, list[int]] = {name: [] for name in FILTERS}
-        self.sent_up: list[int] = []
+        self.sent_up: dict[str, list[int]] = {}
         self.in_flight: list[Delivery] = []
         self.disk: list[WriteJournal | ReadRecords] = []
         self.base = 0
@@ -132,7 +132,8 @@ class CoreMachine(RuleBasedStateMachine):
                 self.readers = {n: r for n, r in self.readers.items() if r.consumer != consumer}
             case Transmit(_, frames):
                 self.in_flight += frames
-                self.note(self.sent_up, frames)
+                for frame in frames:  # order is kept per topic
+                    self.note(self.sent_up.setdefault(frame.message.topic.text, []), [frame])
             case _:
                 pass
 
@@ -250,6 +251,13 @@ class CoreMachine(RuleBasedStateMachine):
             event = FrameAccepted(NAMESPACE, frame.place)
         elif answer == "later":
             event = FrameRefused(NAMESPACE, frame.place, QueueError("later"))
+            topic = frame.message.topic  # what follows on the topic is refused with it
+            behind = [one for one in self.in_flight if one.message.topic == topic]
+            self.in_flight = [one for one in self.in_flight if one not in behind]
+            self.report(event)
+            for one in behind:
+                self.report(FrameRefused(NAMESPACE, one.place, QueueError("later")))
+            return
         else:
             event = FrameRefused(NAMESPACE, frame.place, ProofInvalidError("no"))
         self.report(event)
@@ -334,7 +342,9 @@ class CoreMachine(RuleBasedStateMachine):
             for number, readers in self.promised:
                 for name in readers:
                     assert number in self.seen[name], f"{number} was promised to {name}"
-                assert number in self.sent_up, f"{number} was promised to the designated router"
+                assert any(number in seen for seen in self.sent_up.values()), (
+                    f"{number} was promised to the designated router"
+                )
         self.heal()
         found = self.rig.router.statistics()
         assert (found.queued_messages, found.records, found.resident_bytes) == (0, 0, 0)

@@ -46,7 +46,9 @@ from wavemq.routing.events import (
 from wavemq.routing.records import Place, QueueId
 from wavemq.routing.uplinks import (
     FRAME_ATTEMPTS_MAX,
+    HELD_UP_MAX,
     OPENING_MAX,
+    PROBES_MAX,
     RETRY_SECONDS_MAX,
     RETRY_SECONDS_MIN,
     UNSETTLED_MAX,
@@ -155,12 +157,93 @@ def test_frame_refused_for_good_is_dropped_and_the_next_go_on() -> None:
 @pytest.mark.parametrize(
     "error", [QueueError("full"), LookupFailureError("?"), RemoteProtocolError("?")]
 )
-def test_frame_refused_for_now_is_sent_again_before_what_waits(error: WaveMQError) -> None:
+def test_frame_refused_for_now_is_sent_again_alone_and_then_what_waits(error: WaveMQError) -> None:
     rig = rig_with_backlog(3, site_config(uplink_window=2))
     first, second = transmitted(rig.run(UP))
-    assert rig.run(refuse(first, error), accept(second)) == []
+    assert rig.run(refuse(first, error), refuse(second, error)) == []
     assert transmitted(rig.advance(RETRY_SECONDS_MIN / 2 - 0.01)) == []
-    assert contents(transmitted(rig.advance(RETRY_SECONDS_MIN))) == [b"0", b"2"]
+    (probe,) = transmitted(rig.advance(RETRY_SECONDS_MIN))
+    assert contents([probe]) == [b"0"]
+    assert contents(transmitted(rig.run(accept(probe)))) == [b"1", b"2"]
+
+
+def test_topic_is_not_probed_before_all_its_frames_are_answered() -> None:
+    rig = rig_with_backlog(2)
+    first, second = transmitted(rig.run(UP))
+    rig.run(refuse(first, LookupFailureError("?")))
+    assert transmitted(rig.advance(RETRY_SECONDS_MAX)) == []
+    assert contents(transmitted(rig.run(refuse(second, LookupFailureError("?"))))) == [b"0"]
+
+
+def test_topic_that_is_held_up_holds_up_no_other() -> None:
+    rig = rig_with_backlog(1)
+    (frame,) = transmitted(rig.run(UP))
+    rig.run(refuse(frame, LookupFailureError("?")))
+    assert transmitted(rig.publish(message("a", b"behind"))) == []
+    assert contents(transmitted(rig.publish(message("b", b"other")))) == [b"other"]
+    (probe,) = transmitted(rig.advance(RETRY_SECONDS_MAX))
+    assert contents(transmitted(rig.run(accept(probe)))) == [b"behind"]
+
+
+def test_all_wait_when_too_many_topics_are_held_up_and_a_few_are_probed() -> None:
+    rig = Rig(site_config())
+    rig.run(UP)
+    for number in range(HELD_UP_MAX + 1):
+        (frame,) = transmitted(rig.publish(message(f"t/{number}", b"?")))
+        rig.run(refuse(frame, QueueError("full")))
+    assert transmitted(rig.publish(message("other", b"waits"))) == []
+    probes = transmitted(rig.advance(RETRY_SECONDS_MAX))
+    assert len(probes) == PROBES_MAX
+    following = transmitted(rig.run(*map(accept, probes)))
+    assert len(following) == PROBES_MAX + 1, "the others at once, and what waited"
+    assert b"waits" in contents(following)
+
+
+def test_live_messages_do_not_wait_behind_a_backlog() -> None:
+    rig = rig_with_backlog(100, site_config(uplink_window=4))
+    frames = transmitted(rig.run(UP))
+    rig.publish(message("b", b"live"))
+    (following,) = transmitted(rig.run(accept(frames[0])))
+    assert contents([following]) == [b"live"]
+
+
+def test_live_message_of_a_topic_in_the_backlog_goes_behind_it() -> None:
+    rig = rig_with_backlog(3, site_config(uplink_window=1))
+    frames = transmitted(rig.run(UP))
+    rig.publish(message("a", b"new"))
+    sent = [frames[-1]]
+    while frames:
+        frames = transmitted(rig.run(accept(frames[0])))
+        sent += frames
+    assert contents(sent) == [b"0", b"1", b"2", b"new"]
+
+
+def test_busy_live_topics_leave_a_share_to_the_backlog() -> None:
+    rig = rig_with_backlog(40, site_config(uplink_window=1))
+    (frame,) = transmitted(rig.run(UP))
+    live = 0
+    for number in range(80):
+        rig.publish(message("b", b"live-%d" % number))
+    for _ in range(40):
+        (frame,) = transmitted(rig.run(accept(frame)))
+        live += contents([frame])[0].startswith(b"live")
+    assert 28 <= live <= 32
+
+
+def test_thin_link_gets_little_at_a_time_and_a_fast_one_much() -> None:
+    rig = Rig(site_config())
+    for number in range(400):
+        assert is_done(rig.publish(message("a", bytes([number % 256]) * 2000)))
+    frames = transmitted(rig.run(UP))
+    first = len(frames)
+    assert 1 < first < 10
+    for _ in range(3):  # answered at once: twice as many each time
+        frames = [one for frame in frames for one in transmitted(rig.run(accept(frame)))]
+    assert len(frames) >= 4 * first
+    for _ in range(5):  # answered late: half as many each time, one at least
+        rig.advance(3.0)
+        frames = [one for frame in frames for one in transmitted(rig.run(accept(frame)))]
+    assert 1 <= len(frames) <= 3
 
 
 def test_delays_double_up_to_a_bound() -> None:
@@ -343,13 +426,13 @@ def test_streams_of_many_subscriptions_are_opened_a_few_at_a_time() -> None:
 
 
 def test_uplink_waits_for_the_disk_when_too_much_would_go_again_after_a_crash() -> None:
-    ample = QueueLimits(10_000, 1 << 30)
-    rig = Rig(site_config(uplink_window=100_000, window_bytes_max=1 << 30, uplink_queue=ample))
-    count = UNSETTLED_MAX + 10
-    for number in range(count):
+    rig = Rig(site_config(uplink_queue=QueueLimits(10_000, 1 << 30)))
+    for number in range(2 * UNSETTLED_MAX):
         rig.publish(message("a", b"%d" % number))
-    effects = rig.run(UP)
-    assert len(transmitted(effects)) == count
-    for frame in transmitted(effects)[:UNSETTLED_MAX]:
-        rig.handle(FrameAccepted(NAMESPACE, frame.place))  # the disk does nothing meanwhile
+    frames = transmitted(rig.run(UP))
+    taken = 0
+    while frames:  # the disk does nothing meanwhile
+        frames += transmitted(rig.handle(accept(frames.pop(0))))
+        taken += 1
+    assert UNSETTLED_MAX <= taken < 1.5 * UNSETTLED_MAX
     assert transmitted(rig.handle(MessagePublished(rig.request(), message("a", b"more")))) == []
