@@ -6,6 +6,7 @@ import gc
 import multiprocessing
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -13,17 +14,21 @@ import pytest
 
 from wavemq.messages.verified import Verified
 from wavemq.net.backoff import Backoff
+from wavemq.net.frame_sending import StreamedFrames
 from wavemq.router.consumption import QueueConsumption
 from wavemq.router.driver import Driver
+from wavemq.router.peer_frames import StreamedPeerFrames
 from wavemq.routing.core import Core
 from wavemq.routing.identities import Repeats
 from wavemq.routing.intake import Intake
 from wavemq.routing.ledger import Ledger
 from wavemq.routing.queue import NOTHING_DROPPED, MessageQueue
+from wavemq.routing.uplink_queue import UplinkQueue
 from wavemq.routing.uplinks import Uplinks
 from wavemq.testing.simulation.authority import FOREVER, SimulatedAuthority
 from wavemq.testing.simulation.disk import SimulatedRecorder
 from wavemq.testing.simulation.world import Outcome, run_seed
+from wavemq.wire.proof_reference import proof_reference
 
 FIXED_SEEDS = range(500)
 FRESH_SECONDS = 120.0
@@ -181,6 +186,50 @@ def lose_the_uplink_queue(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Uplinks, "__init__", begin)
 
 
+def lose_the_window(patch: pytest.MonkeyPatch) -> None:
+    right = UplinkQueue.give_back
+
+    def give_back(queue: UplinkQueue) -> Any:
+        queue._in_flight.clear()
+        queue._in_flight_bytes = 0
+        return right(queue)
+
+    patch.setattr(UplinkQueue, "give_back", give_back)
+
+
+def let_live_messages_overtake_their_topic(patch: pytest.MonkeyPatch) -> None:
+    right = UplinkQueue.append
+
+    def append(queue: UplinkQueue, entry: Any) -> Any:
+        queue._backlog_keys.clear()
+        return right(queue, entry)
+
+    patch.setattr(UplinkQueue, "append", append)
+    patch.setattr(UplinkQueue, "_note_left", lambda *_: None)
+
+
+def hold_nothing_back(patch: pytest.MonkeyPatch) -> None:
+    right = StreamedPeerFrames._refuse
+
+    def refuse(frames: StreamedPeerFrames, key: Any, answer: Any, error: Any) -> None:
+        right(frames, key, answer, error)
+        frames._held_back.clear()
+
+    patch.setattr(StreamedPeerFrames, "_refuse", refuse)
+
+
+def lose_what_waits_for_its_proof(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(StreamedFrames, "_send_waiting", _send_what_may_go)
+
+
+def _send_what_may_go(frames: StreamedFrames) -> None:
+    waiting, frames._waiting = frames._waiting, deque()
+    for one in waiting:
+        reference = proof_reference(one.message.proof)
+        if reference not in frames._probed_proofs:
+            frames._send(one, reference, is_probe=reference not in frames._known_proofs)
+
+
 BUGS: list[Callable[[pytest.MonkeyPatch], None]] = [
     answer_before_the_write,
     deliver_before_the_write,
@@ -199,6 +248,10 @@ BUGS: list[Callable[[pytest.MonkeyPatch], None]] = [
     drop_what_is_refused_for_now,
     never_wake_after_a_failing_disk,
     lose_the_uplink_queue,
+    lose_the_window,
+    let_live_messages_overtake_their_topic,
+    hold_nothing_back,
+    lose_what_waits_for_its_proof,
 ]
 
 

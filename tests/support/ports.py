@@ -10,11 +10,13 @@ from wavemq.errors import NoSuchSubscriptionError, UnsubscribedError, WaveMQErro
 from wavemq.messages.message import Message, PayloadObject, QueryRequest, SubscriptionRequest
 from wavemq.messages.topic import Topic
 from wavemq.net.transport import (
+    Answer,
     ConnectionStatus,
     Consumption,
     Delivered,
     Deliveries,
     LinkId,
+    PeerFrames,
     Submission,
 )
 from wavemq.wave.hashes import Hash
@@ -202,3 +204,22 @@ class ScriptedPeerPort(ScriptedPort):
 
     async def consume(self, request: SubscriptionRequest, link: LinkId, credit: int) -> Consumption:
         return await self._consume(request, link, credit)
+
+    def publish_stream(self) -> PeerFrames:
+        return ScriptedFrames(self)
+
+
+@dataclass(eq=False)
+class ScriptedFrames(PeerFrames):
+    """The messages of one stream, answered as those of single calls are."""
+
+    port: ScriptedPeerPort
+    resumed: list[Message] = field(default_factory=list)
+
+    def put(self, message: Message, resumes: bool, answer: Answer) -> None:
+        if resumes:
+            self.resumed.append(message)
+        self.port.publish([Submission(message, answer, "stream")])
+
+    def hold_back(self, message: Message, error: WaveMQError, answer: Answer) -> None:
+        answer(error)

@@ -150,7 +150,7 @@ class Admission:
         A message whose verdict is remembered does not wait for one whose proof must be verified.
         """
         answers: list[Verified[Message] | WaveMQError | None] = [
-            self._known_message(message, now) for message in messages
+            self.known_message(message, now) for message in messages
         ]
         slow = [index for index, answer in enumerate(answers) if answer is None]
         found = await asyncio.gather(
@@ -162,10 +162,10 @@ class Admission:
             answers[index] = answer
         return [answer for answer in answers if answer is not None]
 
-    def _known_message(
+    def known_message(
         self, message: Message, now: Instant
     ) -> Verified[Message] | WaveMQError | None:
-        """Answer from memory, without waiting; None when that cannot be done."""
+        """Check a message without waiting, or refuse it; None when its verdict is not known."""
         claim = Claim(message.namespace, message.source, PERMISSION_PUBLISH, message.topic.text)
         verdict = self._verdicts.get(claim, message.proof, now=now)
         if not isinstance(verdict, Granted) or not self._is_fresh(verdict, now):

@@ -24,6 +24,7 @@ from wavemq.messages.message import Message
 from wavemq.net.batcher import Batcher
 from wavemq.net.certificate import ServerCertificate
 from wavemq.net.consuming import EXTENSIONS, EXTENSIONS_KEY, JOURNAL_KEY, serve_consumption
+from wavemq.net.frame_receiving import FrameReceiving
 from wavemq.net.grpc_door import (
     SERVER_OPTIONS,
     STOP_SECONDS_MAX,
@@ -53,6 +54,7 @@ from wavemq.wire.handshake import RouterClaim
 SERVICE: Final = "mqpb.WAVEMQPeering"
 
 PublishContext = grpc.aio.ServicerContext[mqpb.PeerPublishParams, mqpb.PeerPublishResponse]
+PublishStreamContext = grpc.aio.ServicerContext[mqpb.PeerPublishFrames, mqpb.PeerPublishAnswers]
 SubscribeContext = grpc.aio.ServicerContext[mqpb.PeerSubscribeParams, mqpb.SubscriptionMessage]
 ConsumeContext = grpc.aio.ServicerContext[mqpb.PeerConsumeRequest, mqpb.ConsumeResponse]
 UnsubscribeContext = grpc.aio.ServicerContext[
@@ -80,6 +82,7 @@ class PeerService:
             SERVICE,
             {
                 "PeerPublish": unary(mqpb.PeerPublishParams, self._publish),
+                "PeerPublishStream": conversing(mqpb.PeerPublishFrames, self._publish_stream),
                 "PeerSubscribe": streaming(mqpb.PeerSubscribeParams, self._subscribe),
                 "PeerConsume": conversing(mqpb.PeerConsumeRequest, self._consume),
                 "PeerUnsubscribe": unary(mqpb.PeerUnsubscribeParams, self._unsubscribe),
@@ -102,6 +105,14 @@ class PeerService:
         await self._publishes.submit(message, params.ByteSize(), connection)
         # It was admitted, so the proof is the source's own: from now on a reference is enough.
         self._proofs.remember(message.namespace, message.source, message.proof)
+
+    async def _publish_stream(
+        self, requests: AsyncIterator[mqpb.PeerPublishFrames], context: PublishStreamContext
+    ) -> None:
+        await context.send_initial_metadata(((EXTENSIONS_KEY, EXTENSIONS),))
+        await FrameReceiving(self._port.publish_stream(), self._proofs, context.write).serve(
+            requests
+        )
 
     async def _subscribe(self, params: mqpb.PeerSubscribeParams, context: SubscribeContext) -> None:
         error = await outcome("PeerSubscribe", self._deliver(params, context))

@@ -157,11 +157,31 @@ class LocalPort(Protocol):
         ...
 
 
+class PeerFrames(Protocol):
+    """Messages of one stream of a site router, with many under way.
+
+    When one is refused for now, those behind it of the same origin, namespace and topic are refused
+    too, until one that `resumes`. Each is answered once, also after the stream has ended.
+    """
+
+    def put(self, message: Message, resumes: bool, answer: Answer) -> None:  # noqa: FBT001
+        """Take a message with its proof, as `PeerPort.publish` does."""
+        ...
+
+    def hold_back(self, message: Message, error: WaveMQError, answer: Answer) -> None:
+        """Refuse a message for now."""
+        ...
+
+
 class PeerPort(Protocol):
     """What the door for site routers needs from the router."""
 
     def publish(self, submissions: Sequence[Submission[Message]]) -> None:
         """Take messages with their proofs; each is checked, then as `LocalPort.publish`."""
+        ...
+
+    def publish_stream(self) -> PeerFrames:
+        """Return what takes the messages of one stream."""
         ...
 
     async def subscribe(self, request: SubscriptionRequest, link: LinkId) -> Deliveries:

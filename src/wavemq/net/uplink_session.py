@@ -1,10 +1,10 @@
 """One established uplink: messages up, subscriptions and queries down (wavemq.md 2, 5).
 
-Owns the calls over one gRPC channel, and what may be under way at once. Messages of one topic go
-one after the other, so that the other end gets them in order whatever it does in parallel; topics
-go side by side. Refuses to know dialling and queues: what is not reported as taken when the session
-ends is sent again by whoever keeps the queue, and so is what could not be judged just now. Fault
-model: the other end may refuse (told), not answer (the session ends) or vanish (the session ends).
+Owns the calls over one gRPC channel, and which of them the other end knows: an original router gets
+messages of one topic one after the other, so that they stay in order whatever it does in parallel.
+Refuses to know dialling and queues: what is not reported as taken when the session ends is sent
+again by whoever keeps the queue, and so is what could not be judged just now. Fault model: the
+other end may refuse (told), not answer (the session ends) or vanish (the session ends).
 """
 
 from __future__ import annotations
@@ -20,10 +20,7 @@ import grpc.aio
 import structlog
 
 from wavemq.errors import (
-    InvalidParameterError,
-    ProofNotCachedError,
     RemoteProtocolError,
-    UnavailableError,
     UpstreamError,
     WaveMQError,
 )
@@ -31,30 +28,29 @@ from wavemq.limits import FRAME_BYTES_MAX
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.net.acknowledging import Acknowledgements
 from wavemq.net.consuming import EXTENSIONS, EXTENSIONS_KEY, JOURNAL_KEY
-from wavemq.net.lanes import Lanes
 from wavemq.net.proof_memory import ReceivedProofs
 from wavemq.net.transport import DownlinkMessage, Submission, UplinkPort
+from wavemq.net.uplink_publishing import (
+    ANSWER_SECONDS_MAX,
+    SERVICE,
+    SessionEndedError,
+    UplinkPublishing,
+    describe,
+    until_broken,
+)
 from wavemq.routing.effects import Delivery
 from wavemq.routing.records import DownlinkPosition, QueueId
 from wavemq.wave.hashes import Hash
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.convert import (
     message_from_wire,
-    message_to_wire,
     proof_from_wire,
     proof_reference_from_wire,
     query_to_wire,
     raise_wire_error,
     subscription_to_wire,
 )
-from wavemq.wire.proof_reference import proof_reference
 
-SERVICE: Final = "mqpb.WAVEMQPeering"
-ANSWER_SECONDS_MAX: Final = 30.0
-"""A publish without an answer for that long, and what is under way takes on a thin link, means that
-the other end is gone. That of the network itself is noticed by TCP."""
-THIN_LINK_BYTES_PER_SECOND: Final = 1024
-"""A link that is slower than that is none."""
 QUERY_SECONDS_MAX: Final = 30.0
 CONFIRM_SECONDS_MAX: Final = 0.5
 """How long messages wait for the subscriptions that were opened before them; the original's
@@ -89,10 +85,6 @@ class _UnknownCallError(Exception):
     """The other end does not know a call of our own; never leaves this module."""
 
 
-class SessionEndedError(Exception):
-    """The session is over; never leaves `net`."""
-
-
 class UplinkSession:
     """The calls over one channel; made when a link is established, gone when it is lost.
 
@@ -114,19 +106,17 @@ class UplinkSession:
         self._namespace = namespace
         self._port = port
         self._answer_s = answer_s
-        self._under_way_bytes = 0
         self._group = asyncio.TaskGroup()
-        self._lanes: Lanes[str, Delivery] = Lanes(self._group, self._transmit)
+        self._publishing = UplinkPublishing(
+            channel,
+            self._group,
+            report=partial(port.transmitted, namespace),
+            wait_ready=self._wait_confirmed,
+            answer_s=answer_s,
+        )
         self._confirming: set[asyncio.Future[None]] = set()
         self._following: dict[QueueId, asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(RECEIVED_MAX)
-        self._publish: grpc.aio.UnaryUnaryMultiCallable[
-            mqpb.PeerPublishParams, mqpb.PeerPublishResponse
-        ] = channel.unary_unary(
-            f"/{SERVICE}/PeerPublish",
-            request_serializer=mqpb.PeerPublishParams.SerializeToString,
-            response_deserializer=mqpb.PeerPublishResponse.FromString,
-        )
         self._subscribe: grpc.aio.UnaryStreamMultiCallable[
             mqpb.PeerSubscribeParams, mqpb.SubscriptionMessage
         ] = channel.unary_stream(
@@ -166,6 +156,7 @@ class UplinkSession:
         """
         try:
             async with self._group:
+                self._group.create_task(self._publishing.run())
                 on_ready()
                 await wait_lost
                 raise SessionEndedError("the connection was lost")
@@ -181,48 +172,12 @@ class UplinkSession:
 
     def transmit(self, frames: Sequence[Delivery]) -> None:
         """Send messages, in order per topic; each answer is reported to the port."""
-        for frame in frames:
-            self._lanes.put(frame.message.topic.text, frame)
+        self._publishing.transmit(frames)
 
-    async def _transmit(self, frame: Delivery) -> None:
+    async def _wait_confirmed(self) -> None:
+        """Wait for the subscriptions that were opened before."""
         if self._confirming:
             await asyncio.wait(set(self._confirming))
-        try:
-            await self._publish_once(frame.message)
-        except (UnavailableError, RemoteProtocolError) as error:
-            # It will be sent again, and what follows must not overtake it.
-            for refused in (frame, *self._lanes.drain(frame.message.topic.text)):
-                self._port.transmitted(self._namespace, refused.place, error)
-        except WaveMQError as error:
-            self._port.transmitted(self._namespace, frame.place, error)
-        else:
-            self._port.transmitted(self._namespace, frame.place, None)
-
-    async def _publish_once(self, message: Message) -> None:
-        """Offer the proof by reference, then in full if the other end does not know it."""
-        try:
-            await self._publish_wire(
-                message_to_wire(message, proof_reference=proof_reference(message.proof))
-            )
-        except ProofNotCachedError:
-            await self._publish_wire(message_to_wire(message, proof=message.proof))
-
-    async def _publish_wire(self, wire: mqpb.Message) -> None:
-        size_bytes = wire.ByteSize()
-        self._under_way_bytes += size_bytes
-        patience_s = self._answer_s + self._under_way_bytes / THIN_LINK_BYTES_PER_SECOND
-        try:
-            response = await self._publish(mqpb.PeerPublishParams(msg=wire), timeout=patience_s)
-        except grpc.aio.AioRpcError as failure:
-            if failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
-                # The original's servers take 4 MiB, proof included; this will not change.
-                raise InvalidParameterError(
-                    f"the designated router refused the message: {failure.details()}"
-                ) from failure
-            raise SessionEndedError(f"a publish failed: {_text(failure)}") from failure
-        finally:
-            self._under_way_bytes -= size_bytes
-        raise_wire_error(response.error)
 
     # --- subscriptions ----------------------------------------------------------------------
 
@@ -259,7 +214,7 @@ class UplinkSession:
             # Its queue there ends by expiry too; nobody waits for it here.
             _log.info("peer_unsubscribe_failed", reason=error.reason)
         except grpc.aio.AioRpcError as failure:
-            raise SessionEndedError(f"an unsubscribe failed: {_text(failure)}") from failure
+            raise SessionEndedError(f"an unsubscribe failed: {describe(failure)}") from failure
 
     async def _follow(
         self, queue: QueueId, request: SubscriptionRequest, confirmed: asyncio.Future[None]
@@ -277,7 +232,7 @@ class UplinkSession:
         except WaveMQError as refusal:
             error = refusal
         except grpc.aio.AioRpcError as failure:
-            error = UpstreamError(f"the subscription's stream broke: {_text(failure)}")
+            error = UpstreamError(f"the subscription's stream broke: {describe(failure)}")
         finally:
             _settle(confirmed)
         del self._following[queue]
@@ -318,7 +273,7 @@ class UplinkSession:
         try:
             journal = await self._begin_consuming(stream, request)
             _settle(confirmed)
-            acknowledging = self._group.create_task(_until_broken(acknowledgements.run()))
+            acknowledging = self._group.create_task(until_broken(acknowledgements.run))
             while True:
                 response = await stream.read()
                 if not isinstance(response, mqpb.ConsumeResponse):
@@ -339,7 +294,7 @@ class UplinkSession:
             subscribe=subscription_to_wire(request), credit=CONSUME_CREDIT
         )
         try:
-            await _until_broken(stream.write(first))
+            await until_broken(partial(stream.write, first))
             headers = dict(await stream.initial_metadata() or ())
             journal = headers.get(JOURNAL_KEY)
             if journal is not None:
@@ -406,7 +361,7 @@ class UplinkSession:
         except WaveMQError as error:
             raise UpstreamError(f"could not query: {error}") from error
         except grpc.aio.AioRpcError as failure:
-            raise UpstreamError(f"could not query: {_text(failure)}") from failure
+            raise UpstreamError(f"could not query: {describe(failure)}") from failure
         finally:
             stream.cancel()
         if batch:
@@ -423,21 +378,9 @@ def _ignore() -> None:
     """Acknowledge nothing, to a peer that does not ask for it."""
 
 
-async def _until_broken(work: Awaitable[None]) -> None:
-    """Write to a stream; that it broke, its reader is told, with the reason."""
-    try:
-        await work
-    except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
-        _log.debug("stream_broke", reason=repr(error))
-
-
 def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _text(failure: grpc.aio.AioRpcError) -> str:
-    return f"{failure.code().name}: {failure.details()}"
 
 
 async def _fail(reason: str) -> None:

@@ -16,11 +16,19 @@ from wavemq.errors import WaveMQError
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.messages.verified import Verified
 from wavemq.net.lanes import Lanes
-from wavemq.net.transport import Consumption, Deliveries, LinkId, PeerPort, Submission
+from wavemq.net.transport import (
+    Consumption,
+    Deliveries,
+    LinkId,
+    PeerFrames,
+    PeerPort,
+    Submission,
+)
 from wavemq.router.consumption import QueueConsumption
 from wavemq.router.doorway import Doorway
 from wavemq.router.driver import Answer
 from wavemq.router.guard import guarded
+from wavemq.router.peer_frames import StreamedPeerFrames
 from wavemq.router.reader import QueueReader
 from wavemq.routing.effects import AcceptSubscription, ReadRetained, Reply
 from wavemq.routing.events import (
@@ -44,6 +52,7 @@ class PeerDoor(PeerPort):
     """
 
     def __init__(self, doorway: Doorway) -> None:
+        self._doorway = doorway
         self._driver = doorway.driver
         self._router_id = doorway.driver.router_id
         self._admission = doorway.admission
@@ -67,6 +76,10 @@ class PeerDoor(PeerPort):
                 message.topic.text,
             )
             self._lanes.put(key, (submission, checking))
+
+    def publish_stream(self) -> PeerFrames:
+        """Return what takes the messages of one stream."""
+        return StreamedPeerFrames(self._doorway)
 
     async def _publish(self, checking: Checking) -> None:
         submission, task = checking

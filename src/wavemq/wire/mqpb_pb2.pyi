@@ -78,6 +78,38 @@ class PeerPublishResponse(_message.Message):
     error: Error
     def __init__(self, error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
 
+class PeerPublishFrames(_message.Message):
+    __slots__ = ("frames",)
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    frames: _containers.RepeatedCompositeFieldContainer[PeerPublishFrame]
+    def __init__(self, frames: _Optional[_Iterable[_Union[PeerPublishFrame, _Mapping]]] = ...) -> None: ...
+
+class PeerPublishFrame(_message.Message):
+    __slots__ = ("sequence", "resumes", "message")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    RESUMES_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    resumes: bool
+    message: Message
+    def __init__(self, sequence: _Optional[int] = ..., resumes: _Optional[bool] = ..., message: _Optional[_Union[Message, _Mapping]] = ...) -> None: ...
+
+class PeerPublishAnswers(_message.Message):
+    __slots__ = ("accepted", "refused")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    accepted: _containers.RepeatedScalarFieldContainer[int]
+    refused: _containers.RepeatedCompositeFieldContainer[PeerPublishRefusal]
+    def __init__(self, accepted: _Optional[_Iterable[int]] = ..., refused: _Optional[_Iterable[_Union[PeerPublishRefusal, _Mapping]]] = ...) -> None: ...
+
+class PeerPublishRefusal(_message.Message):
+    __slots__ = ("sequence", "error")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    error: Error
+    def __init__(self, sequence: _Optional[int] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
+
 class PeerSubscriptionTBS(_message.Message):
     __slots__ = ("sourceEntity", "namespace", "uri", "id", "routerID", "expiry")
     SOURCEENTITY_FIELD_NUMBER: _ClassVar[int]

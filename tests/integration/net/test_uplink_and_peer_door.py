@@ -74,6 +74,27 @@ def certificate() -> ServerCertificate:
     return make_server_certificate(Instant(1_800_000_000 * 10**9))
 
 
+@pytest.fixture
+def original(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let far ends know no call of our own."""
+
+    def handler(service: PeerService) -> grpc.GenericRpcHandler:
+        methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "PeerPublish": unary(mqpb.PeerPublishParams, service._publish),
+            "PeerSubscribe": streaming(mqpb.PeerSubscribeParams, service._subscribe),
+        }
+        return grpc.method_handlers_generic_handler("mqpb.WAVEMQPeering", methods)
+
+    monkeypatch.setattr(PeerService, "handler", handler)
+
+
+@pytest.fixture(params=["ours", "original"])
+def any_far_end(request: pytest.FixtureRequest) -> None:
+    """Let far ends be routers of ours, then original ones."""
+    if request.param == "original":
+        request.getfixturevalue("original")
+
+
 @dataclass(eq=False)
 class Site:
     """The router at the near end of an uplink."""
@@ -181,6 +202,7 @@ def frames(*messages: Message) -> list[Delivery]:
 # --- messages up -------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("any_far_end")
 async def test_messages_arrive_whole_and_in_order_per_topic(
     certificate: ServerCertificate,
 ) -> None:
@@ -197,6 +219,7 @@ async def test_messages_arrive_whole_and_in_order_per_topic(
         assert numbers == list(range(topic, 60, 3))
 
 
+@pytest.mark.usefixtures("original")
 async def test_topics_do_not_wait_for_one_another(certificate: ServerCertificate) -> None:
     port, site = ScriptedPeerPort(holds=True), Site()
     async with joined(certificate, port, site) as uplink:
@@ -209,6 +232,7 @@ async def test_topics_do_not_wait_for_one_another(certificate: ServerCertificate
         await until("all are answered", lambda: len(site.results) == 3)
 
 
+@pytest.mark.usefixtures("any_far_end")
 async def test_refused_message_is_reported_and_the_next_goes_on(
     certificate: ServerCertificate,
 ) -> None:
@@ -224,6 +248,7 @@ async def test_refused_message_is_reported_and_the_next_goes_on(
     assert second is None
 
 
+@pytest.mark.usefixtures("original")
 async def test_messages_behind_one_that_cannot_be_judged_now_are_not_sent(
     certificate: ServerCertificate,
 ) -> None:
@@ -243,6 +268,7 @@ async def test_messages_behind_one_that_cannot_be_judged_now_are_not_sent(
     assert site.results[4:] == [(0, None), (1, None)]
 
 
+@pytest.mark.usefixtures("any_far_end")
 async def test_link_that_breaks_reports_nothing_as_sent(certificate: ServerCertificate) -> None:
     port, site = ScriptedPeerPort(holds=True), Site()
     async with far_end(certificate, port) as address:
@@ -360,6 +386,7 @@ async def test_proof_of_one_entity_is_not_restored_for_another(
         assert await peer.code_of_publish(elided(elsewhere)) == Code.PROOF_NOT_CACHED
 
 
+@pytest.mark.usefixtures("any_far_end")
 async def test_uplink_sends_the_reference_first_and_the_proof_where_it_is_missing(
     certificate: ServerCertificate,
 ) -> None:
@@ -420,6 +447,7 @@ async def test_first_message_of_each_stream_holds_the_proof(
 # --- subscriptions and queries -------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("any_far_end")
 async def test_message_waits_for_the_subscription_that_was_opened_before_it(
     certificate: ServerCertificate,
 ) -> None:
@@ -435,6 +463,7 @@ async def test_message_waits_for_the_subscription_that_was_opened_before_it(
     assert port.log == ["subscribe", "publish"]
 
 
+@pytest.mark.usefixtures("any_far_end")
 async def test_messages_do_not_wait_for_a_router_that_never_confirms(
     certificate: ServerCertificate,
 ) -> None:
@@ -576,17 +605,10 @@ async def test_site_acknowledges_what_it_has_answered_and_nothing_else(
     assert consumption.deliveries.is_closed
 
 
+@pytest.mark.usefixtures("original")
 async def test_designated_router_without_acknowledgements_is_followed_as_before(
-    certificate: ServerCertificate, monkeypatch: pytest.MonkeyPatch
+    certificate: ServerCertificate,
 ) -> None:
-    def of_the_original(service: PeerService) -> grpc.GenericRpcHandler:
-        methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-            "PeerPublish": unary(mqpb.PeerPublishParams, service._publish),
-            "PeerSubscribe": streaming(mqpb.PeerSubscribeParams, service._subscribe),
-        }
-        return grpc.method_handlers_generic_handler("mqpb.WAVEMQPeering", methods)
-
-    monkeypatch.setattr(PeerService, "handler", of_the_original)
     port, site = ScriptedPeerPort(), Site()
     async with joined(certificate, port, site) as uplink:
         uplink.open_subscription(QUEUE, SUBSCRIPTION)

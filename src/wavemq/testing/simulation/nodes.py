@@ -15,6 +15,7 @@ from typing import cast
 
 from wavemq.authz.admission import Admission
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
+from wavemq.net.peer_server import PeerService
 from wavemq.net.uplink import Uplink
 from wavemq.router.counts import DoorCounts
 from wavemq.router.doorway import Doorway
@@ -121,7 +122,7 @@ class SimulatedRouter:
                 uplink = SimulatedUplink(namespace, door, self._network, finder)
                 self.uplinks[namespace] = uplink
                 group.create_task(uplink.run())
-            self.finder.peer = (PeerDoor(doorway), self.death)
+            self.finder.peer = (PeerService(PeerDoor(doorway)).handler(), self.death)
             group.create_task(self.driver.run())
             started.set()
 

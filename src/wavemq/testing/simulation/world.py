@@ -2,7 +2,8 @@
 
 Owns the plan of a run: a phase of faults, then calm, in which everything must arrive. Refuses to
 know how routers work. Fault model: whatever the seed draws: crashes, cuts, partitions, full and
-failing disks, clocks that are set, silent storage, crashing readers.
+failing disks, clocks that are set, silent storage, thin links, crashing readers; the designated
+router may be one that knows no calls of our own.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from wavemq.routing.config import QueueLimits, RoutingConfig
 from wavemq.testing.history import Fate, History
 from wavemq.testing.simulation.clients import Publisher, Reader
 from wavemq.testing.simulation.loop import VirtualLoop
-from wavemq.testing.simulation.network import Network
+from wavemq.testing.simulation.network import METHODS_OF_OUR_OWN, Network
 from wavemq.testing.simulation.nodes import SimulatedClock, SimulatedRouter
 from wavemq.wave.hashes import Hash
 
@@ -107,6 +108,9 @@ class World:
         self._history = History()
         self._is_scarce = dice.random() < 0.15
         self._network = Network(_another(dice))
+        self._is_original = dice.random() < 0.15
+        if self._is_original:  # the designated router
+            self._network.hidden_methods = METHODS_OF_OUR_OWN
         self._routers: list[SimulatedRouter] = []
         self._readers: list[Reader] = []
         self._kills = 0
@@ -148,7 +152,7 @@ class World:
         dice = self._dice
         start = Instant(round(dice.choice([1_800_000_000, 1_800_000_000, 60.0])) * 10**9)
         limits = SCARCE if self._is_scarce else AMPLE
-        window = dice.choice([1, 4, 64])
+        window = dice.choice([1, 4, 64, 1024])
 
         def configure(
             router_id: str, *, uplinks: frozenset[Hash], designated: frozenset[Hash]
@@ -203,6 +207,9 @@ class World:
         for router in self._routers:
             for number in range(dice.randint(1, 2)):
                 wanted = dice.choice(["t/*", "*", "t/+/0"])
+                if self._is_original and router is not self._routers[0]:
+                    # What an original router has written to a link that breaks is gone.
+                    wanted = f"t/{router.name}-p0/*"
                 # At its own site nobody knows yet that the intruder is one.
                 forbidden = intruders if router is not self._routers[-1] else set[Hash]()
                 self._readers.append(
@@ -292,13 +299,15 @@ class World:
 
     async def _slow_down(self, router: SimulatedRouter) -> None:
         del router
-        self._network.delay_s = self._dice.choice([0.002, 0.02, 0.3])
+        self._network.conditions.delay_s = self._dice.choice([0.002, 0.02, 0.3])
+        self._network.conditions.bytes_per_second = self._dice.choice([None, 50_000.0, 6_250.0])
 
     # --- the calm ---------------------------------------------------------------------------
 
     async def _calm(self) -> None:
         self._network.is_partitioned = False
-        self._network.delay_s = 0.01
+        self._network.conditions.delay_s = 0.01
+        self._network.conditions.bytes_per_second = None
         for reader in self._readers:
             reader.is_calm = True
         end = self._loop.time() + CALM_SECONDS_MAX

@@ -1,0 +1,106 @@
+"""Messages of one stream of a site router, on their way into the core.
+
+Owns their order: those of one origin, namespace and topic are taken as they came, and when one is
+refused for now, nothing behind it overtakes it. Refuses to know gRPC and queues. Fault model: the
+peer is hostile; nothing enters the core unverified, and what is held back is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Final
+
+from wavemq.errors import (
+    ProofNotCachedError,
+    QueueError,
+    RemoteProtocolError,
+    UnavailableError,
+    WaveMQError,
+)
+from wavemq.messages.message import Message
+from wavemq.messages.verified import Verified
+from wavemq.net.lanes import Lanes
+from wavemq.net.transport import Answer, PeerFrames
+from wavemq.router.doorway import Doorway
+from wavemq.router.driver import Answer as CoreAnswer
+from wavemq.router.guard import guarded
+from wavemq.routing.effects import Reply
+from wavemq.routing.events import PeerMessagePublished
+from wavemq.wave.hashes import Hash
+
+HELD_BACK_MAX: Final = 4096
+"""Topics of one stream; a site router of ours has fewer frames under way."""
+
+Key = tuple[str, Hash, str]
+Checked = Verified[Message] | WaveMQError
+Checking = tuple[Key, bool, Answer, asyncio.Task[Checked]]
+
+
+class StreamedPeerFrames(PeerFrames):
+    """The frames of one call.
+
+    Args:
+        doorway: the parts that doors share.
+    """
+
+    def __init__(self, doorway: Doorway) -> None:
+        self._driver = doorway.driver
+        self._admission = doorway.admission
+        self._clock = doorway.clock
+        self._group = doorway.group
+        self._counts = doorway.counts
+        self._lanes: Lanes[Key, Checking] = Lanes(doorway.group, self._wait_and_take)
+        self._held_back: dict[Key, None] = {}
+
+    def put(self, message: Message, resumes: bool, answer: Answer) -> None:  # noqa: FBT001
+        """Check a message, and have the core take it in its turn."""
+        key = _key(message)
+        now = self._clock.now()
+        if not self._lanes.is_busy(key):
+            known = self._admission.known_message(message, now)
+            if known is not None:
+                self._take(key, resumes, answer, known)
+                return
+        check = guarded("PeerPublishStream", self._admission.check_message(message, now))
+        self._lanes.put(key, (key, resumes, answer, self._group.create_task(check)))
+
+    def hold_back(self, message: Message, error: WaveMQError, answer: Answer) -> None:
+        """Refuse a message that cannot even be checked now, and what follows it."""
+        self._refuse(_key(message), answer, error)
+
+    async def _wait_and_take(self, checking: Checking) -> None:
+        key, resumes, answer, task = checking
+        self._take(key, resumes, answer, await task)
+
+    def _take(self, key: Key, resumes: bool, answer: Answer, checked: Checked) -> None:  # noqa: FBT001
+        if resumes:
+            self._held_back.pop(key, None)
+        if key in self._held_back:
+            error = QueueError("an earlier message of its topic was not taken; resume with that")
+            self._refuse(key, answer, error)
+        elif isinstance(checked, WaveMQError):
+            self._refuse(key, answer, checked)
+        else:
+            self._driver.request(
+                lambda request: PeerMessagePublished(request, checked),
+                partial(self._answer, key, answer),
+            )
+
+    def _answer(self, key: Key, answer: Answer, of_core: CoreAnswer) -> None:
+        if isinstance(of_core, Reply) and of_core.error is not None:
+            self._refuse(key, answer, of_core.error)
+        else:
+            answer(None)
+
+    def _refuse(self, key: Key, answer: Answer, error: WaveMQError) -> None:
+        self._counts.peer_publishes_refused += 1
+        if isinstance(error, UnavailableError | RemoteProtocolError | ProofNotCachedError):
+            if len(self._held_back) >= HELD_BACK_MAX:
+                del self._held_back[next(iter(self._held_back))]  # given up long ago, or hostile
+            self._held_back[key] = None
+        answer(error)
+
+
+def _key(message: Message) -> Key:
+    return (message.origin_router, message.namespace, message.topic.text)
