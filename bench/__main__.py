@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bench.measurement import Measurement
 
-SUITES = ("crypto", "authority", "graphs", "sync", "journal", "throughput")
+SUITES = ("crypto", "authority", "graphs", "sync", "journal", "waiting", "throughput")
 
 
 def main(arguments: list[str]) -> int:
