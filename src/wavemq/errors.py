@@ -354,3 +354,13 @@ def error_from_wire(code: int, message: str) -> WaveMQError:
     is_wrapped = message.startswith(prefix) and message.endswith(")")
     reason = message[len(prefix) : -1] if is_wrapped else message
     return _CLASSES.get(code, WaveMQError)(reason)
+
+
+def is_verdict(error: WaveMQError) -> bool:
+    """Return whether an error judges a message itself: sent again, it would be refused again.
+
+    All others tell of the moment: storage that is silent, a disk that is full, a defect.
+    """
+    if isinstance(error, ProofNotCachedError):
+        return False
+    return isinstance(error, RequestError | ObjectError | AuthorizationError)

@@ -113,7 +113,9 @@ class LinkedTier:
             await asyncio.sleep(0.02)
 
 
-def designated_router(ground: Ground, folder: Path) -> RouterProcess:
+def designated_router(
+    ground: Ground, folder: Path, environment: dict[str, str] | None = None
+) -> RouterProcess:
     """Return a designated router, not started."""
     settings = RouterSettings(
         directory=folder / "designated",
@@ -127,7 +129,7 @@ def designated_router(ground: Ground, folder: Path) -> RouterProcess:
     )
     settings.directory.mkdir(parents=True)
     shutil.copy(ground.world.path("router.pem"), settings.entity_path)
-    return RouterProcess(settings, name="designated")
+    return RouterProcess(settings, name="designated", environment=environment)
 
 
 def site_settings(ground: Ground, folder: Path, uplink: str | None) -> RouterSettings:
@@ -145,13 +147,17 @@ def site_settings(ground: Ground, folder: Path, uplink: str | None) -> RouterSet
 
 
 @contextlib.asynccontextmanager
-async def linked_tier(ground: Ground, folder: Path) -> AsyncIterator[LinkedTier]:
+async def linked_tier(
+    ground: Ground, folder: Path, environment: dict[str, str] | None = None
+) -> AsyncIterator[LinkedTier]:
     """Run both routers with a healthy link between them."""
     with contextlib.ExitStack() as stack:
-        designated = stack.enter_context(designated_router(ground, folder))
+        designated = stack.enter_context(designated_router(ground, folder, environment))
         async with FaultProxy(designated.peer, socket_buffer_bytes=SOCKET_BUFFER_BYTES) as link:
             settings = site_settings(ground, folder, link.address)
-            site = stack.enter_context(RouterProcess(settings, name="site"))
+            site = stack.enter_context(
+                RouterProcess(settings, name="site", environment=environment)
+            )
             yield LinkedTier(Tier(ground=ground, designated=designated, site=site), link)
 
 

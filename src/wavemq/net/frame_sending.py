@@ -17,8 +17,8 @@ from typing import Final, Protocol
 from wavemq.errors import (
     ProofNotCachedError,
     RemoteProtocolError,
-    UnavailableError,
     WaveMQError,
+    is_verdict,
 )
 from wavemq.limits import KIB
 from wavemq.messages.message import Message
@@ -44,11 +44,6 @@ class FrameSending(Protocol):
     def put(self, frames: Sequence[Delivery]) -> None:
         """Send messages, in order per topic; each answer is reported."""
         ...
-
-
-def may_pass(error: WaveMQError) -> bool:
-    """Return whether a frame that was refused may be taken later."""
-    return isinstance(error, UnavailableError | RemoteProtocolError)
 
 
 class SingleFrames:
@@ -80,7 +75,7 @@ class SingleFrames:
             await self._publish_once(frame.message)
         except WaveMQError as error:
             self._report(frame.place, error)
-            if may_pass(error):
+            if not is_verdict(error):
                 # It will be sent again, and what follows must not overtake it.
                 for behind in self._lanes.drain(frame.message.topic.text):
                     self._report(behind.place, error)
@@ -255,10 +250,10 @@ class StreamedFrames:
                 self._send(sent.frame, sent.reference, is_probe=True, has_proof=True)
                 return
             error = RemoteProtocolError("the other end has forgotten a proof")
-        elif may_pass(error):
+        elif not is_verdict(error):
             self._refused_topics.add(topic)
         self._report(sent.frame.place, error)
-        if may_pass(error):
+        if not is_verdict(error):
             for behind in self._take_waiting(topic):
                 self._report(behind.place, error)
 

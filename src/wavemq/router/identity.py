@@ -53,11 +53,15 @@ async def load_router_entity(path: Path, location: Location, now: Instant) -> En
         secret = await asyncio.to_thread(_create, path, location, now)
         _log.info("router_entity_made", path=str(path), entity=secret.entity.hash.to_text())
     try:
-        secret.entity.check_validity(now)
+        # A machine that has forgotten the time believes that it is earlier than it is. It will
+        # learn better; until then nothing that needs the time is granted.
+        secret.entity.check_validity(max(now, secret.entity.validity.not_before))
     except WaveMQError as error:
         raise ConfigError(
             f"the entity of RouterEntityFile {path} is not valid", cause=error
         ) from error
+    if secret.entity.validity.is_pending(now):
+        _log.warning("clock_seems_behind", reason=secret.entity.validity.clock_note(now))
     return secret
 
 

@@ -11,13 +11,7 @@ import asyncio
 from functools import partial
 from typing import Final
 
-from wavemq.errors import (
-    ProofNotCachedError,
-    QueueError,
-    RemoteProtocolError,
-    UnavailableError,
-    WaveMQError,
-)
+from wavemq.errors import QueueError, WaveMQError, is_verdict
 from wavemq.messages.message import Message
 from wavemq.messages.verified import Verified
 from wavemq.net.lanes import Lanes
@@ -95,7 +89,7 @@ class StreamedPeerFrames(PeerFrames):
 
     def _refuse(self, key: Key, answer: Answer, error: WaveMQError) -> None:
         self._counts.peer_publishes_refused += 1
-        if isinstance(error, UnavailableError | RemoteProtocolError | ProofNotCachedError):
+        if not is_verdict(error):
             if len(self._held_back) >= HELD_BACK_MAX:
                 del self._held_back[next(iter(self._held_back))]  # given up long ago, or hostile
             self._held_back[key] = None

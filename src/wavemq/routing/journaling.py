@@ -101,10 +101,14 @@ class Journaling:
                 self._refuse_subscription(waiter, event.error)
 
     def _refuse_subscription(self, waiter: SubscriptionWaiter, cause: WaveMQError) -> None:
+        """Refuse a subscription whose queue is not there; one that was resumed has its queue."""
         core = self._core
+        if not waiter.is_new:
+            core.reply_done(waiter)
+            return
         error = SubscriptionFailedError("the subscription could not be kept", cause=cause)
         subscription = core.subscriptions.with_queue(waiter.queue)
-        if waiter.is_new and subscription is not None:
+        if subscription is not None:
             self._subscribing.end(subscription, error, DropCause.ENDED)
         core.refuse(waiter.request, error)
 

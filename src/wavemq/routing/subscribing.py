@@ -115,9 +115,6 @@ class Subscribing:
 
     def _open(self, request: RequestId, definition: ConsumerQueueDefinition, link: str) -> None:
         core = self._core
-        if core.is_disk_failing:
-            self._fail(request, "could not subscribe", QueueError(DISK_FAILS))
-            return
         if absolute_end(definition.subscription) <= core.now:
             ended = InvalidParameterError("the subscription would have ended already")
             self._fail(request, "could not subscribe", ended)
@@ -125,6 +122,9 @@ class Subscribing:
         known = core.subscriptions.with_key(key_of(definition))
         if known is not None:
             self._resume(request, known, definition, link)
+            return
+        if core.is_disk_failing:
+            self._fail(request, "could not subscribe", QueueError(DISK_FAILS))
             return
         if len(core.subscriptions) >= core.config.subscriptions_max:
             full = QueueError("the router has as many subscriptions as it may")
@@ -164,7 +164,11 @@ class Subscribing:
         if is_changed:
             core.ledger.redefine_queue(known.queue_id, definition)
             self._uplinks.follow(known)
-        core.reply_when_durable(SubscriptionWaiter(request, known.queue_id, is_new=False))
+        waiter = SubscriptionWaiter(request, known.queue_id, is_new=False)
+        if core.is_disk_failing:  # the queue is there; its new terms follow when they can
+            core.reply_done(waiter)
+        else:
+            core.reply_when_durable(waiter)
 
     def _make(
         self, queue_id: QueueId, definition: ConsumerQueueDefinition, queue: MessageQueue

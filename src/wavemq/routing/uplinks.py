@@ -17,7 +17,7 @@ from collections import deque
 from typing import Final
 
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
-from wavemq.errors import QueueError, RemoteProtocolError, UnavailableError
+from wavemq.errors import QueueError, is_verdict
 from wavemq.routing.core import Core, DropCause, UplinkProbe, UplinkSubscriptionRetry
 from wavemq.routing.effects import (
     CloseUplinkSubscription,
@@ -285,7 +285,7 @@ class Uplinks:
             return
         core.counts.peer_errors += 1
         uplink.window.note_refused(event.place)
-        if isinstance(event.error, UnavailableError | RemoteProtocolError):
+        if not is_verdict(event.error):
             entry, held_up = uplink.queue.hold_up(event.place)
             core.ledger.unpin(entry.record)
             # A full disk there says nothing about this message, and takes as long as it takes.

@@ -252,15 +252,22 @@ class RouterProcess(ServerProcess):
     Args:
         settings: what goes into its configuration; state in its directory survives `kill`.
         name: for logs and errors.
+        environment: added to this process's own.
     """
 
-    def __init__(self, settings: RouterSettings, *, name: str = "router") -> None:
+    def __init__(
+        self,
+        settings: RouterSettings,
+        *,
+        name: str = "router",
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.settings = settings
         super().__init__(
             name,
             ["wavemq", str(settings.config_path)],
             log_path=settings.directory / f"{name}.log",
-            environment={"METRICS_ADDRESS": settings.metrics_listen},
+            environment={"METRICS_ADDRESS": settings.metrics_listen, **(environment or {})},
         )
 
     @property
