@@ -10,7 +10,7 @@ use crate::gt::{Gt, Miller};
 use crate::hashes::{self, identity_point};
 use crate::points::{G1, G2};
 use crate::signatures::Signed;
-use crate::{cityhash, lqibe};
+use crate::{chain, cityhash, lqibe};
 
 /// Data from this size on is hashed without the interpreter's lock.
 const UNLOCK_BYTES_MIN: usize = 8192;
@@ -90,6 +90,17 @@ fn cityhash128(py: Python<'_>, data: &[u8]) -> PyResult<(u64, u64)> {
     } else {
         unlocked(py, || cityhash::cityhash128(data))
     }
+}
+
+/// The running checksum of SQLite's write-ahead log after some bytes, given that before them.
+#[pyfunction]
+fn wal_chain(
+    py: Python<'_>,
+    data: &[u8],
+    is_big_endian: bool,
+    sums: (u32, u32),
+) -> PyResult<(u32, u32)> {
+    locked(py, || chain::wal_chain(data, is_big_endian, sums.0, sums.1))
 }
 
 /// HashToZp, as 32 bytes big-endian.
@@ -317,6 +328,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(ed25519_verify_many, module)?)?;
     module.add_function(wrap_pyfunction!(panic_for_test, module)?)?;
     module.add_function(wrap_pyfunction!(cityhash128, module)?)?;
+    module.add_function(wrap_pyfunction!(wal_chain, module)?)?;
     module.add_function(wrap_pyfunction!(hash_to_zp, module)?)?;
     module.add_function(wrap_pyfunction!(map_to_g1, module)?)?;
     module.add_function(wrap_pyfunction!(map_to_g2, module)?)?;

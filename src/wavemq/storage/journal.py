@@ -178,6 +178,7 @@ class JournalStatistics:
         size_bytes: of the files, or of the memory.
         corrupt_count: records, queues and files set aside.
         write_count: batches written since it was opened.
+        repaired_count: places where flipped bits were turned back when it was opened.
     """
 
     records: int
@@ -185,6 +186,7 @@ class JournalStatistics:
     size_bytes: int
     corrupt_count: int
     write_count: int
+    repaired_count: int = 0
 
 
 class Journal(Protocol):

@@ -42,10 +42,11 @@ class RetainedPage:
 
 @dataclass(frozen=True, slots=True)
 class RetainedStatistics:
-    """What a store holds now; `corrupt_count` rows were set aside."""
+    """What a store holds now; `corrupt_count` rows were set aside, others repaired."""
 
     topics: int
     corrupt_count: int
+    repaired_count: int = 0
 
 
 class RetainedStore(Protocol):

@@ -3,16 +3,20 @@
 Owns the settings that make a commit durable, the lock, the mapping of SQLite's errors to ours, and
 the table of proofs, each stored once by its hash. Refuses to know the other tables. Fault model:
 the disk may be full, failing, read-only or damaged. What SQLite calls damaged when the file is
-opened is set aside under another name, and a new file is begun: a router with an empty journal is
-of more use than one that does not start, and nothing is deleted.
+opened is set aside under another name, and a new file is begun with the rows that can be read: a
+router with an empty journal is of more use than one that does not start, and nothing is deleted.
+Flipped bits in the log and in pages are turned back before SQLite sees them (`wal`, `page_sums`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
 import sqlite3
+import sys
 import threading
 import zlib
 from collections import OrderedDict
@@ -21,7 +25,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from wavemq.errors import ConfigError, CorruptRecordError, StorageFaultError
+from wavemq.storage import wal
+from wavemq.storage.page_sums import PageSums
+from wavemq.storage.salvaging import salvage
 
 PROOFS_CACHED_MAX: Final = 128
 """Proofs in memory per direction, at about 55 kB each, mostly shared with their messages."""
@@ -30,7 +39,12 @@ PROOFS_UNSWEPT_MAX: Final = 512
 PAGES_FREE_MAX: Final = 4096
 """Free pages that a file keeps; beyond, it shrinks."""
 PAGES_FREED_AT_ONCE: Final = 1024
+LOG_FRAMES_MAX: Final = 1000
+"""Pages in the log, of 4 KiB each, after which they go into the database."""
+_FRAMES_AT: Final = 16
 _NO_PROOF: Final = 0
+
+_log = structlog.get_logger("wavemq.storage")
 
 _PROOFS_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS proofs (
@@ -71,13 +85,16 @@ class SqliteFile:
     ) -> None:
         self.path = path
         self.damaged_count = 0
+        self.repaired_count = 0
         self._sweep = sweep
         self._proof_ids: OrderedDict[bytes, int] = OrderedDict()
         self._proof_contents: OrderedDict[int, bytes] = OrderedDict()
         self._unswept_count = 0
         self._read_lock = threading.Lock()
         self._lock = _lock(path)
+        self._sums = PageSums(path)
         try:
+            self._mend()
             self.writer = self._open(schema, version)
             with mapped_errors(path):
                 self._reader = _connect(path)
@@ -90,10 +107,13 @@ class SqliteFile:
             return self._prepare(schema, version)
         except sqlite3.OperationalError as error:
             raise StorageFaultError(f"{self.path} cannot be opened: {error}") from error
-        except sqlite3.DatabaseError:
-            self._set_aside()
+        except sqlite3.DatabaseError as error:
+            aside = self._set_aside()
+            _log.error("file_set_aside", file=str(self.path), aside=aside.name, reason=str(error))
         with mapped_errors(self.path):
-            return self._prepare(schema, version)
+            connection = self._prepare(schema, version)
+            salvage(aside, connection)
+            return connection
 
     def _prepare(self, schema: str, version: int) -> sqlite3.Connection:
         connection = _connect(self.path)
@@ -114,19 +134,82 @@ class SqliteFile:
                 )
             connection.executescript(_PROOFS_TABLE + schema)
             connection.execute(f"PRAGMA user_version = {version}")
+            if self.damaged_count:
+                (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                if verdict != "ok":
+                    raise sqlite3.DatabaseError(verdict)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _set_aside(self) -> None:
-        """Rename a damaged file, with its log, to a name that is free."""
+    def _mend(self) -> None:
+        """Turn flipped bits back, and tell of all damage, before SQLite opens the file."""
+        log_path = self.path.with_name(self.path.name + "-wal")
+        try:
+            content = log_path.read_bytes() if log_path.exists() else b""
+            log = wal.mended(content)
+            if log.content != content:
+                shutil.copyfile(log_path, self._free_name("-wal"))
+                _replace(log_path, log.content)
+            newer = {number for number, _ in wal.committed_pages(log.content)}
+            pages = self._sums.check(newer)
+        except OSError as error:
+            raise StorageFaultError(
+                f"{self.path} cannot be checked: {error.strerror or error}"
+            ) from error
+        found = {
+            "repaired_log": log.repaired,
+            "damaged_log": log.passed_over,
+            "repaired_pages": pages.repaired,
+            "damaged_pages": pages.damaged,
+            "repaired_sums": pages.mended_sums,
+        }
+        if any(found.values()):
+            _log.error(
+                "file_damaged",
+                file=str(self.path),
+                **{name: list(value) for name, value in found.items() if value},
+            )
+        self.repaired_count += len(log.repaired) + len(pages.repaired) + len(pages.mended_sums)
+        self.damaged_count += len(log.passed_over) + len(pages.damaged)
+
+    def _checkpoint(self) -> None:
+        """Bring the log into the database, after the sums of the pages that it holds.
+
+        Should that fail now, nothing is lost: the log holds everything, and grows until it works.
+        """
+        try:
+            content = self.path.with_name(self.path.name + "-wal").read_bytes()
+            self._sums.update(dict(wal.committed_pages(content)))
+            self.writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except (OSError, sqlite3.Error) as error:
+            _log.warning("checkpoint_failed", file=str(self.path), reason=str(error))
+
+    def _log_frames(self) -> int:
+        """Return how many frames the log holds, as its index says (its format: mxFrame)."""
+        with contextlib.suppress(OSError):
+            with self.path.with_name(self.path.name + "-shm").open("rb") as index:
+                head = index.read(_FRAMES_AT + 4)
+            if len(head) == _FRAMES_AT + 4:
+                return int.from_bytes(head[_FRAMES_AT:], sys.byteorder)
+        return 0
+
+    def _free_name(self, suffix: str) -> Path:
         number = 1
-        while (aside := self.path.with_name(f"{self.path.name}.damaged-{number}")).exists():
+        while True:
+            aside = self.path.with_name(f"{self.path.name}.damaged-{number}")
+            beside = aside.with_name(aside.name + suffix)
+            if not aside.exists() and not beside.exists():
+                return beside
             number += 1
+
+    def _set_aside(self) -> Path:
+        """Rename a damaged file, with what belongs to it, to a name that is free."""
+        aside = self._free_name("")
         try:
             self.path.rename(aside)
-            for suffix in ("-wal", "-shm"):
+            for suffix in ("-wal", "-shm", ".sums"):
                 part = self.path.with_name(self.path.name + suffix)
                 if part.exists():
                     part.rename(aside.with_name(aside.name + suffix))
@@ -135,11 +218,14 @@ class SqliteFile:
                 f"{self.path} is damaged and cannot be renamed: {error.strerror or error}"
             ) from error
         self.damaged_count += 1
+        self._sums = PageSums(self.path)
+        return aside
 
     def close(self) -> None:
         """Close both connections and give the lock back."""
         with self._read_lock:
             self._reader.close()
+        self._checkpoint()  # SQLite would, and without the sums
         self.writer.close()
         os.close(self._lock)
 
@@ -165,6 +251,8 @@ class SqliteFile:
                 raise
         if self._unswept_count > PROOFS_UNSWEPT_MAX:
             self._sweep_proofs()
+        if self._log_frames() >= LOG_FRAMES_MAX:
+            self._checkpoint()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -179,7 +267,7 @@ class SqliteFile:
     def size_bytes(self) -> int:
         """Return the size of the file and its log."""
         size = 0
-        for name in (self.path.name, self.path.name + "-wal"):
+        for name in (self.path.name, self.path.name + "-wal", self.path.name + ".sums"):
             try:
                 size += self.path.with_name(name).stat().st_size
             except FileNotFoundError:
@@ -273,7 +361,19 @@ def mapped_errors(path: Path) -> Iterator[None]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    return connection
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Put new content in the place of a file, durably."""
+    beside = path.with_name(path.name + ".new")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
 
 
 def _lock(path: Path) -> int:

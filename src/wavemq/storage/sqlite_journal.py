@@ -359,6 +359,7 @@ class SqliteJournal:
             size_bytes=self._file.size_bytes(),
             corrupt_count=self._corrupt_count,
             write_count=self._write_count,
+            repaired_count=self._file.repaired_count,
         )
 
     def close(self) -> None:

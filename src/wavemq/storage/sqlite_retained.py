@@ -123,7 +123,9 @@ class SqliteRetained:
         with self._file.reading() as reader:
             (topics,) = reader.execute("SELECT COUNT(*) FROM retained").fetchone()
         return RetainedStatistics(
-            topics=topics, corrupt_count=len(self._damaged) + self._file.damaged_count
+            topics=topics,
+            corrupt_count=len(self._damaged) + self._file.damaged_count,
+            repaired_count=self._file.repaired_count,
         )
 
     def close(self) -> None:

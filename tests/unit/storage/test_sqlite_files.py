@@ -36,6 +36,8 @@ def damage(directory: Path, statement: str) -> None:
     connection.execute(statement)
     connection.commit()
     connection.close()
+    # As if the page had been written so: without sums, they are taken from the pages as they are.
+    (directory / f"{FILE_NAME}.sums").unlink()
 
 
 def quarantined(directory: Path) -> list[tuple[str, int]]:
