@@ -5,18 +5,15 @@ the table of proofs, each stored once by its hash. Refuses to know the other tab
 the disk may be full, failing, read-only or damaged. What SQLite calls damaged when the file is
 opened is set aside under another name, and a new file is begun with the rows that can be read: a
 router with an empty journal is of more use than one that does not start, and nothing is deleted.
-Flipped bits in the log and in pages are turned back before SQLite sees them (`wal`, `page_sums`).
+Flipped bits are turned back before SQLite sees them (`file_care`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import os
-import shutil
 import sqlite3
-import sys
 import threading
 import zlib
 from collections import OrderedDict
@@ -28,8 +25,7 @@ from typing import Final
 import structlog
 
 from wavemq.errors import ConfigError, CorruptRecordError, StorageFaultError
-from wavemq.storage import wal
-from wavemq.storage.page_sums import PageSums
+from wavemq.storage.file_care import FileCare
 from wavemq.storage.salvaging import salvage
 
 PROOFS_CACHED_MAX: Final = 128
@@ -41,7 +37,6 @@ PAGES_FREE_MAX: Final = 4096
 PAGES_FREED_AT_ONCE: Final = 1024
 LOG_FRAMES_MAX: Final = 1000
 """Pages in the log, of 4 KiB each, after which they go into the database."""
-_FRAMES_AT: Final = 16
 _NO_PROOF: Final = 0
 
 _log = structlog.get_logger("wavemq.storage")
@@ -84,17 +79,17 @@ class SqliteFile:
         sweep: str,
     ) -> None:
         self.path = path
-        self.damaged_count = 0
-        self.repaired_count = 0
         self._sweep = sweep
         self._proof_ids: OrderedDict[bytes, int] = OrderedDict()
         self._proof_contents: OrderedDict[int, bytes] = OrderedDict()
         self._unswept_count = 0
         self._read_lock = threading.Lock()
         self._lock = _lock(path)
-        self._sums = PageSums(path)
+        self._care = FileCare(path)
         try:
-            self._mend()
+            with mapped_errors(path):
+                care = self._care.mend()
+            self.damaged_count, self.repaired_count = care.damaged_count, care.repaired_count
             self.writer = self._open(schema, version)
             with mapped_errors(path):
                 self._reader = _connect(path)
@@ -143,73 +138,23 @@ class SqliteFile:
             raise
         return connection
 
-    def _mend(self) -> None:
-        """Turn flipped bits back, and tell of all damage, before SQLite opens the file."""
-        log_path = self.path.with_name(self.path.name + "-wal")
-        try:
-            content = log_path.read_bytes() if log_path.exists() else b""
-            log = wal.mended(content)
-            if log.content != content:
-                shutil.copyfile(log_path, self._free_name("-wal"))
-                _replace(log_path, log.content)
-            newer = {number for number, _ in wal.committed_pages(log.content)}
-            pages = self._sums.check(newer)
-        except OSError as error:
-            raise StorageFaultError(
-                f"{self.path} cannot be checked: {error.strerror or error}"
-            ) from error
-        found = {
-            "repaired_log": log.repaired,
-            "damaged_log": log.passed_over,
-            "repaired_pages": pages.repaired,
-            "damaged_pages": pages.damaged,
-            "repaired_sums": pages.mended_sums,
-        }
-        if any(found.values()):
-            _log.error(
-                "file_damaged",
-                file=str(self.path),
-                **{name: list(value) for name, value in found.items() if value},
-            )
-        self.repaired_count += len(log.repaired) + len(pages.repaired) + len(pages.mended_sums)
-        self.damaged_count += len(log.passed_over) + len(pages.damaged)
-
     def _checkpoint(self) -> None:
         """Bring the log into the database, after the sums of the pages that it holds.
 
         Should that fail now, nothing is lost: the log holds everything, and grows until it works.
         """
         try:
-            content = self.path.with_name(self.path.name + "-wal").read_bytes()
-            self._sums.update(dict(wal.committed_pages(content)))
+            self._care.prepare_checkpoint()
             self.writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except (OSError, sqlite3.Error) as error:
             _log.warning("checkpoint_failed", file=str(self.path), reason=str(error))
 
-    def _log_frames(self) -> int:
-        """Return how many frames the log holds, as its index says (its format: mxFrame)."""
-        with contextlib.suppress(OSError):
-            with self.path.with_name(self.path.name + "-shm").open("rb") as index:
-                head = index.read(_FRAMES_AT + 4)
-            if len(head) == _FRAMES_AT + 4:
-                return int.from_bytes(head[_FRAMES_AT:], sys.byteorder)
-        return 0
-
-    def _free_name(self, suffix: str) -> Path:
-        number = 1
-        while True:
-            aside = self.path.with_name(f"{self.path.name}.damaged-{number}")
-            beside = aside.with_name(aside.name + suffix)
-            if not aside.exists() and not beside.exists():
-                return beside
-            number += 1
-
     def _set_aside(self) -> Path:
         """Rename a damaged file, with what belongs to it, to a name that is free."""
-        aside = self._free_name("")
+        aside = self._care.free_name()
         try:
             self.path.rename(aside)
-            for suffix in ("-wal", "-shm", ".sums"):
+            for suffix in ("-wal", "-shm", ".sums", ".mark"):
                 part = self.path.with_name(self.path.name + suffix)
                 if part.exists():
                     part.rename(aside.with_name(aside.name + suffix))
@@ -218,7 +163,6 @@ class SqliteFile:
                 f"{self.path} is damaged and cannot be renamed: {error.strerror or error}"
             ) from error
         self.damaged_count += 1
-        self._sums = PageSums(self.path)
         return aside
 
     def close(self) -> None:
@@ -251,7 +195,7 @@ class SqliteFile:
                 raise
         if self._unswept_count > PROOFS_UNSWEPT_MAX:
             self._sweep_proofs()
-        if self._log_frames() >= LOG_FRAMES_MAX:
+        if self._care.note_committed() >= LOG_FRAMES_MAX:
             self._checkpoint()
 
     @contextmanager
@@ -358,22 +302,14 @@ def mapped_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise StorageFaultError(f"the disk failed at {path}: {error}") from error
+    except OSError as error:
+        raise StorageFaultError(f"the disk failed at {path}: {error.strerror or error}") from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     return connection
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put new content in the place of a file, durably."""
-    beside = path.with_name(path.name + ".new")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
 
 
 def _lock(path: Path) -> int:

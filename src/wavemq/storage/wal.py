@@ -38,10 +38,12 @@ class Mended:
     Attributes:
         content: what it should be.
         repaired: what was turned back, each in words; nothing was lost by it.
+        committed: frames up to the last commit that SQLite will find.
         passed_over: frames that are damaged beyond that, each in words.
     """
 
     content: bytes
+    committed: int = 0
     repaired: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
 
@@ -62,6 +64,7 @@ class _Log:
         self.content = bytearray(content)
         self.repaired: list[str] = []
         self.passed_over: list[str] = []
+        self.committed = 0
         self.is_big_endian = False
         self.page_bytes = 0
         self.salts: tuple[int, int] = (0, 0)
@@ -114,6 +117,8 @@ class _Log:
             else:
                 self._pages = max(self._pages, self._size(at))
             before, end = self._stored(at), number
+            if self._size(at):
+                self.committed = number
         if first_passed_over is not None:
             self._chain_anew(frames[first_passed_over - 1 : end], sums, frames)
 
@@ -238,24 +243,33 @@ def mended(content: bytes) -> Mended:
     sums = log.read_header()
     if sums is not None:
         log.mend(sums)
-    return Mended(bytes(log.content), tuple(log.repaired), tuple(log.passed_over))
+    return Mended(bytes(log.content), log.committed, tuple(log.repaired), tuple(log.passed_over))
 
 
-def committed_pages(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield number and content of each page in a sound log, in order, up to the last commit."""
+def pages_of(content: bytes, frames: int) -> Iterator[tuple[int, bytes]]:
+    """Yield number and content of each page in so many frames of a sound log, in order."""
+    at, page_bytes = HEADER.size, _page_bytes(content)
+    for _ in range(frames):
+        (page,) = struct.unpack_from(">I", content, at)
+        yield page, content[at + FRAME.size : at + FRAME.size + page_bytes]
+        at += FRAME.size + page_bytes
+
+
+def committed_frames(content: bytes) -> int:
+    """Return how many frames a log in use has up to the last commit; they are not checked."""
     if len(content) < HEADER.size:
-        return
-    _, _, page_bytes, _, *salts, _, _ = HEADER.unpack_from(content)
-    frames: list[tuple[int, int]] = []
-    committed = 0
-    for at in range(
-        HEADER.size, len(content) - FRAME.size - page_bytes + 1, FRAME.size + page_bytes
-    ):
-        page, size, *found, _, _ = FRAME.unpack_from(content, at)
-        if found != salts:
+        return 0
+    salts = HEADER.unpack_from(content)[4:6]
+    committed, frame_bytes = 0, FRAME.size + _page_bytes(content)
+    places = range(HEADER.size, len(content) - frame_bytes + 1, frame_bytes)
+    for number, at in enumerate(places, 1):
+        _, size, *found, _, _ = FRAME.unpack_from(content, at)
+        if tuple(found) != salts:
             break
-        frames.append((page, at + FRAME.size))
         if size:
-            committed = len(frames)
-    for page, at in frames[:committed]:
-        yield page, content[at : at + page_bytes]
+            committed = number
+    return committed
+
+
+def _page_bytes(content: bytes) -> int:
+    return int(HEADER.unpack_from(content)[2]) if len(content) >= HEADER.size else 0

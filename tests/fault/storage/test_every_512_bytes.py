@@ -17,7 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.support.damaged_journal import RETAINED, Served, read_back, write
-from wavemq.storage.wal import committed_pages
+from wavemq.storage.wal import committed_frames, pages_of
 
 RECORDS = 96
 SECTOR_BYTES = 512
@@ -90,7 +90,8 @@ def is_superseded(folder: Path, name: str, at: int) -> bool:
     if not log.exists():
         return False
     page = at // PAGE_BYTES + 1
-    return page in {number for number, _ in committed_pages(log.read_bytes())}
+    content = log.read_bytes()
+    return page in {number for number, _ in pages_of(content, committed_frames(content))}
 
 
 def pool() -> Any:

@@ -1,0 +1,156 @@
+"""What is done for an SQLite file that SQLite does not do: damage is found, told, and mended.
+
+Owns the look at a file and its log before SQLite opens them, and what is kept beside them for that:
+sums of pages, and a mark that says how much of the log was committed. Refuses to know tables. Fault
+model: bits flip and sectors are overwritten on a disk that says nothing. Nothing that is damaged is
+deleted: a log that is mended is kept as it was under another name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from wavemq.storage import wal
+from wavemq.storage.page_sums import PageSums
+
+_INDEX: Final = struct.Struct("=16xIII4xII")
+"""Of the log's index, in the machine's order: frames, pages, a sum, and the log's salts, which are
+kept as they stand in the log (https://sqlite.org/walformat.html, 2.1)."""
+_MARK: Final = struct.Struct(">I8sI")
+"""Frames, salts, check of both."""
+
+_log = structlog.get_logger("wavemq.storage")
+
+
+@dataclass(frozen=True, slots=True)
+class Cared:
+    """What was found before a file was opened.
+
+    Attributes:
+        repaired_count: places that are again as they were.
+        damaged_count: places that are not.
+    """
+
+    repaired_count: int
+    damaged_count: int
+
+
+class FileCare:
+    """Looks after one file.
+
+    Args:
+        path: of the database.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._sums = PageSums(path)
+
+    def mend(self) -> Cared:
+        """Turn flipped bits back, and tell of all damage. Call it while nobody has the file open.
+
+        Raises:
+            OSError: a file cannot be read or written.
+        """
+        log_path = self._beside("-wal")
+        content = log_path.read_bytes() if log_path.exists() else b""
+        log = wal.mended(content)
+        if log.content != content:
+            shutil.copyfile(log_path, self.free_name("-wal"))
+            replace_file(log_path, log.content)
+        newer = {number for number, _ in wal.pages_of(log.content, log.committed)}
+        pages = self._sums.check(newer)
+        missing, damaged_marks = self._missing(log)
+        found = {
+            "repaired_log": log.repaired,
+            "damaged_log": (*log.passed_over, *missing),
+            "repaired_pages": pages.repaired,
+            "damaged_pages": pages.damaged,
+            "repaired_sums": pages.mended_sums,
+            "damaged_mark": damaged_marks,
+        }
+        if any(found.values()):
+            told = {name: list(value) for name, value in found.items() if value}
+            _log.error("file_damaged", file=str(self._path), **told)
+        return Cared(
+            len(log.repaired) + len(pages.repaired) + len(pages.mended_sums) + len(damaged_marks),
+            len(found["damaged_log"]) + len(pages.damaged),
+        )
+
+    def prepare_checkpoint(self) -> None:
+        """Keep the sums of what is about to go from the log into the database.
+
+        Raises:
+            OSError: a file cannot be read or written.
+        """
+        content = self._beside("-wal").read_bytes()
+        self._sums.update(dict(wal.pages_of(content, wal.committed_frames(content))))
+
+    def note_committed(self) -> int:
+        """Mark how much of the log is committed; return the frames that it holds.
+
+        The mark does not wait for the disk, and is behind the log after a power cut at worst.
+        """
+        with contextlib.suppress(OSError):  # it is for the worst case; this is another one
+            with self._beside("-shm").open("rb") as index:
+                head = index.read(_INDEX.size)
+            if len(head) == _INDEX.size:
+                frames = int(_INDEX.unpack(head)[0])
+                salts = head[-8:]
+                check = zlib.crc32(frames.to_bytes(4, "big") + salts)
+                self._beside(".mark").write_bytes(_MARK.pack(frames, salts, check))
+                return frames
+        return 0
+
+    def _missing(self, log: wal.Mended) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return what was committed and is gone from the log's end, and what is wrong of the mark.
+
+        A damaged mark costs nothing: another is written with the next commit.
+        """
+        try:
+            frames, salts, check = _MARK.unpack(self._beside(".mark").read_bytes())
+        except FileNotFoundError:
+            return (), ()
+        except struct.error:
+            return (), ("its length",)
+        if check != zlib.crc32(frames.to_bytes(4, "big") + salts):
+            return (), ("its checksum",)
+        if log.content[16:24] != salts or frames <= log.committed:
+            return (), ()
+        return (f"frames {log.committed + 1} to {frames}, which end it",), ()
+
+    def free_name(self, suffix: str = "") -> Path:
+        """Return the name under which something damaged may be kept."""
+        number = 1
+        while True:
+            aside = self._beside(f".damaged-{number}")
+            beside = aside.with_name(aside.name + suffix)
+            if not aside.exists() and not beside.exists():
+                return beside
+            number += 1
+
+    def _beside(self, suffix: str) -> Path:
+        return self._path.with_name(self._path.name + suffix)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put new content in the place of a file, durably.
+
+    Raises:
+        OSError: the file is as it was.
+    """
+    beside = path.with_name(path.name + ".new")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
