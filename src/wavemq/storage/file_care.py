@@ -20,11 +20,13 @@ from typing import Final
 import structlog
 
 from wavemq.storage import wal
+from wavemq.storage.durable import replace_file
 from wavemq.storage.page_sums import PageSums
 
 _INDEX: Final = struct.Struct("=16xIII4xII")
 """Of the log's index, in the machine's order: frames, pages, a sum, and the log's salts, which are
 kept as they stand in the log (https://sqlite.org/walformat.html, 2.1)."""
+_SALTS: Final = struct.Struct(">II")
 _MARK: Final = struct.Struct(">I8sI")
 """Frames, salts, check of both."""
 
@@ -63,13 +65,16 @@ class FileCare:
         """
         log_path = self._beside("-wal")
         content = log_path.read_bytes() if log_path.exists() else b""
-        log = wal.mended(content)
+        mark, damaged_marks = self._mark()
+        log = wal.mended(content, mark)
         if log.content != content:
             shutil.copyfile(log_path, self.free_name("-wal"))
             replace_file(log_path, log.content)
         newer = {number for number, _ in wal.pages_of(log.content, log.committed)}
         pages = self._sums.check(newer)
-        missing, damaged_marks = self._missing(log)
+        missing = []
+        if mark is not None and mark.salts == log.salts and mark.frames > log.committed:
+            missing.append(f"frames {log.committed + 1} to {mark.frames}, which end it")
         found = {
             "repaired_log": log.repaired,
             "damaged_log": (*log.passed_over, *missing),
@@ -105,28 +110,35 @@ class FileCare:
                 head = index.read(_INDEX.size)
             if len(head) == _INDEX.size:
                 frames = int(_INDEX.unpack(head)[0])
-                salts = head[-8:]
-                check = zlib.crc32(frames.to_bytes(4, "big") + salts)
-                self._beside(".mark").write_bytes(_MARK.pack(frames, salts, check))
+                check = zlib.crc32(frames.to_bytes(4, "big") + head[-8:])
+                self._write_mark(_MARK.pack(frames, head[-8:], check))
                 return frames
         return 0
 
-    def _missing(self, log: wal.Mended) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return what was committed and is gone from the log's end, and what is wrong of the mark.
-
-        A damaged mark costs nothing: another is written with the next commit.
-        """
+    def _write_mark(self, content: bytes) -> None:
+        """Write in place: a few bytes of one sector are written whole or not at all."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+        descriptor = os.open(self._beside(".mark"), flags, 0o600)
         try:
-            frames, salts, check = _MARK.unpack(self._beside(".mark").read_bytes())
-        except FileNotFoundError:
-            return (), ()
-        except struct.error:
-            return (), ("its length",)
-        if check != zlib.crc32(frames.to_bytes(4, "big") + salts):
-            return (), ("its checksum",)
-        if log.content[16:24] != salts or frames <= log.committed:
-            return (), ()
-        return (f"frames {log.committed + 1} to {frames}, which end it",), ()
+            os.pwrite(descriptor, content, 0)
+        finally:
+            os.close(descriptor)
+
+    def _mark(self) -> tuple[wal.Mark | None, tuple[str, ...]]:
+        """Return the mark, if there is one, and what is wrong with it.
+
+        A damaged one costs nothing: another is written with the next commit.
+        """
+        path = self._beside(".mark")
+        content = path.read_bytes() if path.exists() else b""
+        if not content:  # not written yet
+            return None, ()
+        if len(content) != _MARK.size:
+            return None, ("its length",)
+        frames, salts, check = _MARK.unpack(content)
+        if check != zlib.crc32(content[:-4]):
+            return None, ("its checksum",)
+        return wal.Mark(frames, _SALTS.unpack(salts)), ()
 
     def free_name(self, suffix: str = "") -> Path:
         """Return the name under which something damaged may be kept."""
@@ -140,17 +152,3 @@ class FileCare:
 
     def _beside(self, suffix: str) -> Path:
         return self._path.with_name(self._path.name + suffix)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put new content in the place of a file, durably.
-
-    Raises:
-        OSError: the file is as it was.
-    """
-    beside = path.with_name(path.name + ".new")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)

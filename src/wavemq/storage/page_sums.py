@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from wavemq.storage.durable import replace_file
+
 _HEADER: Final = struct.Struct(">8sII")
 """Mark, page size, check of both."""
 _MARK: Final = b"wmqsums1"
@@ -156,12 +158,7 @@ class PageSums:
 
     def _save(self) -> None:
         """Write the sums; torn, they would be those of other pages, so a new file takes over."""
-        beside = self._path.with_name(self._path.name + ".new")
-        with beside.open("wb") as file:
-            file.write(self._header() + self._sums.tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, self._path)
+        replace_file(self._path, self._header() + self._sums.tobytes())
 
     def _header(self) -> bytes:
         check = zlib.crc32(_MARK + self._page_bytes.to_bytes(4, "big"))

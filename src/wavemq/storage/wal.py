@@ -32,20 +32,30 @@ Sums = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """So many frames of the log with these salts were committed at least."""
+
+    frames: int
+    salts: Sums
+
+
+@dataclass(frozen=True, slots=True)
 class Mended:
     """A log after it was looked at.
 
     Attributes:
         content: what it should be.
+        salts: that its frames have.
         repaired: what was turned back, each in words; nothing was lost by it.
         committed: frames up to the last commit that SQLite will find.
         passed_over: frames that are damaged beyond that, each in words.
     """
 
     content: bytes
-    committed: int = 0
-    repaired: tuple[str, ...] = ()
-    passed_over: tuple[str, ...] = ()
+    salts: Sums
+    committed: int
+    repaired: tuple[str, ...]
+    passed_over: tuple[str, ...]
 
 
 class _Damage(Enum):
@@ -67,7 +77,7 @@ class _Log:
         self.committed = 0
         self.is_big_endian = False
         self.page_bytes = 0
-        self.salts: tuple[int, int] = (0, 0)
+        self.salts: Sums = (0, 0)
         self._pages = 0  # of the database, at most, as intact commits say
 
     # --- the header -------------------------------------------------------------------------
@@ -99,17 +109,23 @@ class _Log:
 
     # --- frames -----------------------------------------------------------------------------
 
-    def mend(self, sums: Sums) -> None:
+    def mend(self, sums: Sums, mark: Mark | None) -> None:
         """Go through the frames up to the end of what was committed."""
+        marked = mark.frames if mark is not None and mark.salts == self.salts else 0
         frame_bytes = FRAME.size + self.page_bytes
         frames = range(HEADER.size, len(self.content) - frame_bytes + 1, frame_bytes)
         before, first_passed_over, end = sums, None, 0
         for number, at in enumerate(frames, 1):
             if not self._follows(at, before):
+                commits = self._commits_behind(at)
+                if number > marked and commits < 2:
+                    # The last transaction, torn or in pieces: each is on disk before the next is
+                    # begun. What was there before may differ by one bit, too.
+                    break
                 damage = self._repair(at, before)
                 if damage is _Damage.REPAIRED:
                     self.repaired.append(f"frame {number}")
-                elif damage is _Damage.ONE_BIT or self._goes_on_behind(at):
+                elif damage is _Damage.ONE_BIT or commits:
                     self.passed_over.append(f"frame {number} (page {self._page(at)})")
                     first_passed_over = first_passed_over or number
                 else:
@@ -155,18 +171,16 @@ class _Log:
         # The highest bits of many words change the sums alike: one of them, nobody knows which.
         return _Damage.ONE_BIT if fitting else _Damage.UNKNOWN
 
-    def _goes_on_behind(self, at: int) -> bool:
-        """Return whether intact frames of the same log follow, with a commit among them."""
+    def _commits_behind(self, at: int) -> int:
+        """Return how many commits there are among intact frames of the same log behind one."""
         frame_bytes = FRAME.size + self.page_bytes
-        is_anything_intact = False
+        commits = 0
         before, at = self._stored(at), at + frame_bytes
         while at + frame_bytes <= len(self.content):
-            if self._has_salts(at):
-                is_anything_intact = is_anything_intact or self._follows(at, before)
-                if is_anything_intact and self._size(at):
-                    return True
+            if self._has_salts(at) and self._size(at) and self._follows(at, before):
+                commits += 1
             before, at = self._stored(at), at + frame_bytes
-        return False
+        return commits
 
     def _chain_anew(self, damaged: range, sums: Sums, frames: range) -> None:
         """Give frames the salts and sums that let SQLite read on from the first to the last."""
@@ -233,17 +247,20 @@ def _single_bits(words: int) -> dict[Sums, list[tuple[int, int]]]:
     return changes
 
 
-def mended(content: bytes) -> Mended:
+def mended(content: bytes, mark: Mark | None = None) -> Mended:
     """Return a log as it should be, and what was wrong with it.
 
     Args:
         content: of the whole file.
+        mark: how much of it is known to be committed.
     """
     log = _Log(content)
     sums = log.read_header()
     if sums is not None:
-        log.mend(sums)
-    return Mended(bytes(log.content), log.committed, tuple(log.repaired), tuple(log.passed_over))
+        log.mend(sums, mark)
+    return Mended(
+        bytes(log.content), log.salts, log.committed, tuple(log.repaired), tuple(log.passed_over)
+    )
 
 
 def pages_of(content: bytes, frames: int) -> Iterator[tuple[int, bytes]]:
