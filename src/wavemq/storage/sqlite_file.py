@@ -86,6 +86,7 @@ class SqliteFile:
         self._read_lock = threading.Lock()
         self._lock = _lock(path)
         self._care = FileCare(path)
+        self._frames_tried = 0
         try:
             with mapped_errors(path):
                 care = self._care.mend()
@@ -195,7 +196,11 @@ class SqliteFile:
                 raise
         if self._unswept_count > PROOFS_UNSWEPT_MAX:
             self._sweep_proofs()
-        if self._care.note_committed() >= LOG_FRAMES_MAX:
+        frames = self._care.note_committed()
+        # A log that was just emptied says so with its next commit, and a reader may hinder.
+        tried = self._frames_tried
+        if frames >= LOG_FRAMES_MAX and not tried <= frames < tried + LOG_FRAMES_MAX // 4:
+            self._frames_tried = frames
             self._checkpoint()
 
     @contextmanager
