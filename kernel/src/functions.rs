@@ -10,7 +10,7 @@ use crate::gt::{Gt, Miller};
 use crate::hashes::{self, identity_point};
 use crate::points::{G1, G2};
 use crate::signatures::Signed;
-use crate::{cityhash, lqibe};
+use crate::{cityhash, decimals, lqibe};
 
 /// Data from this size on is hashed without the interpreter's lock.
 const UNLOCK_BYTES_MIN: usize = 8192;
@@ -89,6 +89,21 @@ fn cityhash128(py: Python<'_>, data: &[u8]) -> PyResult<(u64, u64)> {
         locked(py, || cityhash::cityhash128(data))
     } else {
         unlocked(py, || cityhash::cityhash128(data))
+    }
+}
+
+/// The numbers of `1,-20,3` as an array of signed 64-bit (`width` 8) or unsigned 32-bit (4) numbers of this machine.
+#[pyfunction]
+fn parse_integers<'py>(py: Python<'py>, text: &str, width: usize) -> PyResult<Bound<'py, PyBytes>> {
+    let text = text.as_bytes();
+    let found = match width {
+        8 => unlocked(py, || decimals::integers(text, decimals::signed64))?,
+        4 => unlocked(py, || decimals::integers(text, decimals::unsigned32))?,
+        _ => return Err(bad("numbers have 4 or 8 bytes")),
+    };
+    match found {
+        Some(bytes) => Ok(PyBytes::new(py, &bytes)),
+        None => Err(bad("this is no list of numbers of that size")),
     }
 }
 
@@ -317,6 +332,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(ed25519_verify_many, module)?)?;
     module.add_function(wrap_pyfunction!(panic_for_test, module)?)?;
     module.add_function(wrap_pyfunction!(cityhash128, module)?)?;
+    module.add_function(wrap_pyfunction!(parse_integers, module)?)?;
     module.add_function(wrap_pyfunction!(hash_to_zp, module)?)?;
     module.add_function(wrap_pyfunction!(map_to_g1, module)?)?;
     module.add_function(wrap_pyfunction!(map_to_g2, module)?)?;
