@@ -69,7 +69,7 @@ def main() -> None:
 @click.argument("config", type=_CONFIG)
 def run(config: Path) -> None:
     """Run the router that CONFIG describes; `run` may be left out."""
-    from wavemq.router.process import run_router
+    from wavemq.router.starting import run_router
 
     try:
         run_router(config, on_ready=lambda line: print(line, flush=True))
