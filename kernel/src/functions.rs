@@ -10,7 +10,7 @@ use crate::gt::{Gt, Miller};
 use crate::hashes::{self, identity_point};
 use crate::points::{G1, G2};
 use crate::signatures::Signed;
-use crate::{chain, cityhash, lqibe};
+use crate::{chain, cityhash, decimals, lqibe};
 
 /// Data from this size on is hashed without the interpreter's lock.
 const UNLOCK_BYTES_MIN: usize = 8192;
@@ -101,6 +101,21 @@ fn wal_chain(
     sums: (u32, u32),
 ) -> PyResult<(u32, u32)> {
     locked(py, || chain::wal_chain(data, is_big_endian, sums.0, sums.1))
+}
+
+/// The numbers of `1,-20,3` as an array of signed 64-bit (`width` 8) or unsigned 32-bit (4) numbers of this machine.
+#[pyfunction]
+fn parse_integers<'py>(py: Python<'py>, text: &str, width: usize) -> PyResult<Bound<'py, PyBytes>> {
+    let text = text.as_bytes();
+    let found = match width {
+        8 => unlocked(py, || decimals::integers(text, decimals::signed64))?,
+        4 => unlocked(py, || decimals::integers(text, decimals::unsigned32))?,
+        _ => return Err(bad("numbers have 4 or 8 bytes")),
+    };
+    match found {
+        Some(bytes) => Ok(PyBytes::new(py, &bytes)),
+        None => Err(bad("this is no list of numbers of that size")),
+    }
 }
 
 /// HashToZp, as 32 bytes big-endian.
@@ -329,6 +344,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(panic_for_test, module)?)?;
     module.add_function(wrap_pyfunction!(cityhash128, module)?)?;
     module.add_function(wrap_pyfunction!(wal_chain, module)?)?;
+    module.add_function(wrap_pyfunction!(parse_integers, module)?)?;
     module.add_function(wrap_pyfunction!(hash_to_zp, module)?)?;
     module.add_function(wrap_pyfunction!(map_to_g1, module)?)?;
     module.add_function(wrap_pyfunction!(map_to_g2, module)?)?;

@@ -1,7 +1,8 @@
 //! The kernel: mechanical work in bulk, decided elsewhere.
 //!
-//! It owns BLS12-381 arithmetic in WAVE's encodings, WKD-IBE, LQ-IBE, Ed25519 verification, two hash
-//! functions that the standard library lacks, and the checksum of SQLite's log. It holds no policy and no state. Bytes from outside are checked to be
+//! It owns BLS12-381 arithmetic in WAVE's encodings, WKD-IBE, LQ-IBE, Ed25519 verification, two hash functions that
+//! the standard library lacks, the checksum of SQLite's log, and reading numbers in bulk. It holds no policy and no
+//! state. Bytes from outside are checked to be
 //! canonical, on the curve and in the subgroup before any arithmetic; errors are values.
 
 mod bases;
@@ -10,6 +11,7 @@ mod bulk;
 mod chain;
 mod cityhash;
 mod combs;
+mod decimals;
 mod field;
 mod functions;
 mod gt;

@@ -1,4 +1,4 @@
-"""The `wavemq` command: run a router, check its configuration, run an object storage server.
+"""The `wavemq` command: run a router, check its configuration, show how it fares, serve objects.
 
 Owns arguments, exit status and what is printed. Refuses to know what the parts do; they are
 loaded when they are run, so that `--help` is quick. Fault model: wrong arguments, files and
@@ -25,14 +25,18 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names that help shows."""
-        return sorted((*super().list_commands(ctx), "storage"))
+        return sorted((*super().list_commands(ctx), "status", "storage"))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load the storage command when it is asked for."""
+        """Load a command with parts of its own when it is asked for."""
         if cmd_name == "storage":
             from wavemq.cli.storage import storage
 
             return storage
+        if cmd_name == "status":
+            from wavemq.cli.status import status
+
+            return status
         return super().get_command(ctx, cmd_name)
 
     def resolve_command(
@@ -65,7 +69,7 @@ def main() -> None:
 @click.argument("config", type=_CONFIG)
 def run(config: Path) -> None:
     """Run the router that CONFIG describes; `run` may be left out."""
-    from wavemq.router.process import run_router
+    from wavemq.router.starting import run_router
 
     try:
         run_router(config, on_ready=lambda line: print(line, flush=True))

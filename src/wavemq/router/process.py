@@ -12,13 +12,12 @@ The ready line, alone on stdout, when everything serves:
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, closing
+from concurrent.futures import CancelledError, Future
+from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 
 import structlog
@@ -35,8 +34,9 @@ from wavemq.net.local_server import serve_local
 from wavemq.net.objects import LocationRouter
 from wavemq.net.peer_server import serve_peers
 from wavemq.net.uplink import Uplink
-from wavemq.router.config import QueueBounds, RouterConfig, load_config
+from wavemq.router.config import QueueBounds, RouterConfig
 from wavemq.router.counts import DoorCounts
+from wavemq.router.disk import OpenedDisk, opening_disk
 from wavemq.router.doorway import Doorway
 from wavemq.router.driver import Driver
 from wavemq.router.identity import keep_published, load_designations, load_router_entity
@@ -46,14 +46,12 @@ from wavemq.router.metrics import ProcessMetrics, render_dropped, render_metrics
 from wavemq.router.metrics_server import MetricsServer
 from wavemq.router.peer_door import PeerDoor
 from wavemq.router.readings import metric_values
-from wavemq.router.recording import Recorder
+from wavemq.router.recording import Recorder, snapshot_from
 from wavemq.router.status_page import status_json
 from wavemq.router.uplink_door import UplinkDoor
 from wavemq.router.watch import AuthorityWatch
 from wavemq.routing.config import QueueLimits, RoutingConfig
 from wavemq.routing.router import Router
-from wavemq.storage.sqlite_journal import SqliteJournal
-from wavemq.storage.sqlite_retained import SqliteRetained
 from wavemq.wave import signature
 from wavemq.wave.hashes import Hash
 from wavemq.wave.keyring import EntitySecret
@@ -75,25 +73,23 @@ class BoundAddresses:
         return f"ready local={self.local} peer={self.peer or '-'} metrics={self.metrics or '-'}"
 
 
-def run_router(path: Path, *, on_ready: Callable[[str], None]) -> None:
-    """Run the router of a configuration file until SIGTERM or SIGINT.
+def run_until_signal(
+    config: RouterConfig, disk: Future[OpenedDisk], on_ready: Callable[[str], None]
+) -> None:
+    """Run a router until SIGTERM or SIGINT; errors as `starting.run_router`.
 
     Args:
-        path: of the configuration.
+        config: of the router.
+        disk: of the router, being opened.
         on_ready: given the ready line.
-
-    Raises:
-        ConfigError: the configuration, or a file or address that it names, is not usable.
-        UnavailableError: what is needed from storage to begin is not to be had.
-        StorageFaultError: the disk fails.
-        InternalError: a defect of ours.
     """
     set_up_logging()
-    config = load_config(path, os.environ)
-    asyncio.run(_run_until_signal(config, on_ready))
+    asyncio.run(_run_until_signal(config, disk, on_ready))
 
 
-async def _run_until_signal(config: RouterConfig, on_ready: Callable[[str], None]) -> None:
+async def _run_until_signal(
+    config: RouterConfig, disk: Future[OpenedDisk], on_ready: Callable[[str], None]
+) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -104,6 +100,7 @@ async def _run_until_signal(config: RouterConfig, on_ready: Callable[[str], None
         random=Random(),  # noqa: S311 - jitter, no secret
         stopping=stopping,
         on_ready=lambda addresses: on_ready(addresses.ready_line()),
+        disk=disk,
     )
 
 
@@ -114,8 +111,9 @@ async def run(
     random: Random,
     stopping: asyncio.Event,
     on_ready: Callable[[BoundAddresses], None],
+    disk: Future[OpenedDisk] | None = None,
 ) -> None:
-    """Run a router until `stopping` is set; errors as `run_router`.
+    """Run a router until `stopping` is set; errors as `starting.run_router`.
 
     Args:
         config: of the router.
@@ -123,10 +121,11 @@ async def run(
         random: for jitter.
         stopping: set it to stop in order.
         on_ready: told where the doors are, once they are open.
+        disk: of the router, being opened; None: it is opened here.
     """
     try:
         async with AsyncExitStack() as stack:
-            parts = await _assemble(config, clock, stack)
+            parts = await _assemble(config, clock, stack, disk or opening_disk(config))
             await _serve(config, parts, random, stopping, on_ready)
     except* WaveMQError as group:
         raise _first(group) from group
@@ -147,8 +146,11 @@ class _Parts:
     clock: Clock
 
 
-async def _assemble(config: RouterConfig, clock: Clock, stack: AsyncExitStack) -> _Parts:
+async def _assemble(
+    config: RouterConfig, clock: Clock, stack: AsyncExitStack, opening: Future[OpenedDisk]
+) -> _Parts:
     """Open everything; what is opened is closed by the stack."""
+    stack.push_async_callback(asyncio.to_thread, _close, opening)
     store = await stack.enter_async_context(LocationRouter.from_tables(config.storage_tables))
     secret = await load_router_entity(config.entity_file, store.default_location, clock.now())
     engine_config = EngineConfig(
@@ -170,13 +172,10 @@ async def _assemble(config: RouterConfig, clock: Clock, stack: AsyncExitStack) -
                 f"this router is the designated one of {uplink.namespace.to_text()}; "
                 "remove its RoutingConfig.Router entry"
             )
-    journal = await asyncio.to_thread(SqliteJournal, config.queue_directory)
-    stack.push_async_callback(asyncio.to_thread, journal.close)
-    retained = await asyncio.to_thread(SqliteRetained, config.retained_directory)
-    stack.push_async_callback(asyncio.to_thread, retained.close)
-    recorder = Recorder(journal, retained)
+    disk = await asyncio.wrap_future(opening)
+    recorder = Recorder(disk.journal, disk.retained)
     router_id = await asyncio.to_thread(recorder.router_id, lambda: str(uuid.uuid4()))
-    snapshot = await asyncio.to_thread(recorder.snapshot)
+    snapshot = snapshot_from(disk.take_contents())
     publishing = Publishing(engine, admission, origin_router=router_id)
     stack.push_async_callback(publishing.aclose)
     routing_config = RoutingConfig(
@@ -198,6 +197,14 @@ async def _assemble(config: RouterConfig, clock: Clock, stack: AsyncExitStack) -
         core=Router(routing_config, snapshot, clock.now()),
         clock=clock,
     )
+
+
+def _close(opening: Future[OpenedDisk]) -> None:
+    """Close a disk, also if nobody came to wait for it."""
+    if opening.cancel():
+        return
+    with suppress(WaveMQError, CancelledError):  # then there is nothing to close; it was told
+        opening.result().close()
 
 
 class _StoppedError(Exception):

@@ -37,6 +37,7 @@ from wavemq.storage.journal import (
     IdentityRow,
     Journal,
     JournalBatch,
+    JournalContents,
     QueueRow,
     RecordRow,
 )
@@ -98,32 +99,7 @@ class Recorder:
         Raises:
             StorageFaultError: the disk fails.
         """
-        contents = self._journal.contents()
-        queues: list[StoredQueue] = []
-        corrupt_count = contents.corrupt_count
-        for found in contents.queues:
-            try:
-                definition = _queue_from_bytes(found.definition, found.proof)
-            except CorruptRecordError:
-                corrupt_count += 1
-                continue
-            columns = found.entries
-            queues.append(
-                StoredQueue(
-                    QueueId(found.queue),
-                    definition,
-                    found.dropped_count,
-                    _position_from_bytes(found.mark),
-                    EntryFifo(columns.records, columns.sizes_bytes, columns.lanes),
-                )
-            )
-        return Snapshot(
-            queues,
-            {Scope(scope): identities for scope, identities in contents.identities.items()},
-            next_queue=QueueId(contents.next_queue),
-            next_record=RecordId(contents.next_record),
-            corrupt_count=corrupt_count,
-        )
+        return snapshot_from(self._journal.contents())
 
     def write(self, changes: JournalChanges) -> None:
         """Perform a `WriteJournal`.
@@ -178,6 +154,35 @@ class Recorder:
             if page.next_after is None:
                 return
             after = page.next_after
+
+
+def snapshot_from(contents: JournalContents) -> Snapshot:
+    """Return the contents of a journal as a core starts from them; it takes over their columns."""
+    queues: list[StoredQueue] = []
+    corrupt_count = contents.corrupt_count
+    for found in contents.queues:
+        try:
+            definition = _queue_from_bytes(found.definition, found.proof)
+        except CorruptRecordError:
+            corrupt_count += 1
+            continue
+        columns = found.entries
+        queues.append(
+            StoredQueue(
+                QueueId(found.queue),
+                definition,
+                found.dropped_count,
+                _position_from_bytes(found.mark),
+                EntryFifo(columns.records, columns.sizes_bytes, columns.lanes),
+            )
+        )
+    return Snapshot(
+        queues,
+        {Scope(scope): identities for scope, identities in contents.identities.items()},
+        next_queue=QueueId(contents.next_queue),
+        next_record=RecordId(contents.next_record),
+        corrupt_count=corrupt_count,
+    )
 
 
 def _fixed_prefix(topic_filter: TopicFilter) -> str:

@@ -7,12 +7,11 @@ written later; a message may turn out to be unreadable on disk, which is the los
 
 Memory holds the messages that are not on disk yet, those being sent, and of the rest as many as the
 budget allows. Those came first, so they are needed first; later ones are read back in their turn.
-Of a message that is on disk only, memory has its number and the count of its references.
+Of a message that is on disk only, memory has its place in the queues that hold it.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -34,6 +33,7 @@ from wavemq.routing.records import (
     Scope,
 )
 from wavemq.routing.snapshot import Snapshot
+from wavemq.routing.stored import StoredReferences
 from wavemq.wave.hashes import Hash
 
 READ_COUNT_MAX: Final = 256
@@ -84,10 +84,9 @@ class Ledger:
     ) -> None:
         self._resident_bytes_max = resident_bytes_max
         self._held: dict[RecordId, _Held] = {}
-        # References to those on disk only. A counter, since it counts a million in 0.1 s.
-        self._stored: Counter[int] = Counter()
+        self._stored = StoredReferences([one.entries.records() for one in snapshot.queues])
         self._resident_bytes = 0
-        self._durable_count = 0
+        self._durable_count = len(self._stored)
         self._next_record = RecordId(snapshot.next_record + numbers_skipped)
         self._next_queue = snapshot.next_queue
         self._draft = Draft()
@@ -95,9 +94,6 @@ class Ledger:
         self._batch = BatchId(0)
         self._wanted: list[RecordId] = []
         self._unwritten_queues: set[QueueId] = set()
-        for stored in snapshot.queues:
-            self._stored.update(stored.entries.records())
-        self._durable_count = len(self._stored)
 
     # --- sums -------------------------------------------------------------------------------
 
@@ -227,11 +223,8 @@ class Ledger:
         """Take one reference from a message; the last takes the message along."""
         held = self._held.get(record)
         if held is None:
-            references = self._stored[record] - 1
-            if references > 0:
-                self._stored[record] = references
+            if not self._stored.release(record):
                 return
-            del self._stored[record]
             self._durable_count -= 1
         else:
             held.references -= 1
@@ -284,7 +277,7 @@ class Ledger:
             if size_bytes > 0 and size_bytes + entry.size_bytes > READ_BYTES_MAX:
                 break
             size_bytes += entry.size_bytes
-            held = _Held(None, entry.size_bytes, references=self._stored.pop(entry.record))
+            held = _Held(None, entry.size_bytes, references=self._stored.take(entry.record))
             held.is_loading = True
             self._held[entry.record] = held
             self._wanted.append(entry.record)
@@ -327,7 +320,7 @@ class Ledger:
     def _put_away(self, record: RecordId, held: _Held) -> None:
         """Keep no more of a message than its number."""
         del self._held[record]
-        self._stored[record] = held.references
+        self._stored.add(record, held.references)
 
     # --- writes -----------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from wavemq._kernel import EncodingError, parse_integers
 from wavemq.errors import CorruptRecordError
 from wavemq.storage.journal import (
     IDENTITIES_PER_SCOPE_MAX,
@@ -31,7 +32,9 @@ FORMAT: Final = 2
 WRITES_PER_SHRINKING: Final = 512
 """How often free space is looked at."""
 
-ROWS_AT_ONCE: Final = 4096
+RECORDS_AT_ONCE: Final = 1 << 22
+"""Range of records whose entries are read together; they take 40 bytes each meanwhile."""
+RECORD_MAX: Final = (1 << 63) - 1
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS settings (
@@ -150,23 +153,41 @@ class SqliteJournal:
             proof_content = self._file.proof(connection, proof)
         except CorruptRecordError:
             return None
-        rows = connection.execute(
-            f"SELECT record, size, lane FROM entries WHERE queue = ? AND checksum = {_ENTRY_SUM} "  # noqa: S608 - a constant
-            "ORDER BY record",
-            (queue,),
-        )
-        entries = EntryColumns()
-        # In parts: a million rows at once would keep the garbage collector busy for as long again.
-        while part := rows.fetchmany(ROWS_AT_ONCE):
-            records, sizes, lanes = zip(*part, strict=True)
-            entries.records.extend(records)
-            entries.sizes_bytes.extend(sizes)
-            entries.lanes.extend(lanes)
+        try:
+            entries = self._entries(connection, queue)
+        except EncodingError:
+            return None
         (stored_count,) = connection.execute(
             "SELECT COUNT(*) FROM entries WHERE queue = ?", (queue,)
         ).fetchone()
         self._corrupt_count += stored_count - len(entries)
         return QueueContents(queue, definition, proof_content, dropped_count, mark, entries)
+
+    def _entries(self, connection: sqlite3.Connection, queue: int) -> EntryColumns:
+        """Return the sound entries of a queue.
+
+        As texts of numbers, which SQLite makes and the kernel reads without the interpreter: a
+        million entries take a third of a second instead of a whole one.
+        """
+        entries = EntryColumns()
+        beyond = -1
+        while True:
+            (first,) = connection.execute(
+                "SELECT MIN(record) FROM entries WHERE queue = ? AND record > ?", (queue, beyond)
+            ).fetchone()
+            if first is None:
+                return entries
+            beyond = min(first + RECORDS_AT_ONCE, RECORD_MAX)
+            # They come in the order of the primary key, by which they are found.
+            records, sizes, lanes = connection.execute(
+                "SELECT group_concat(record), group_concat(size), group_concat(lane) FROM entries "  # noqa: S608 - a constant
+                f"WHERE queue = ? AND record BETWEEN ? AND ? AND checksum = {_ENTRY_SUM}",
+                (queue, first, beyond),
+            ).fetchone()
+            if records is not None:
+                entries.records.frombytes(parse_integers(records, entries.records.itemsize))
+                entries.sizes_bytes.frombytes(parse_integers(sizes, entries.sizes_bytes.itemsize))
+                entries.lanes.frombytes(parse_integers(lanes, entries.lanes.itemsize))
 
     def _identities(self, connection: sqlite3.Connection) -> dict[bytes, list[int]]:
         """Return what was seen, the scope of the newest at the end."""
