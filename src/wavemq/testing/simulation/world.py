@@ -68,7 +68,7 @@ def run_seed(seed: int) -> Outcome:
     """
     dice = Random(seed)  # noqa: S311 - repeatable, no secret
     loop = VirtualLoop(_another(dice))
-    with _silence(), asyncio.Runner(loop_factory=lambda: loop) as runner:
+    with silence(), asyncio.Runner(loop_factory=lambda: loop) as runner:
         return runner.run(World(seed, dice, loop).run())
 
 
@@ -78,7 +78,7 @@ def _another(dice: Random) -> Random:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Keep the routers' log lines off the terminal."""
     kept = structlog.get_config()
     structlog.configure(processors=[_drop])
