@@ -2,9 +2,10 @@
 
 Owns one SQLite database in a directory of mode 0700. Refuses to know what the objects mean and
 never sees an unsealed key. Fault model: everything here can be fetched or computed again, so a
-lost or damaged record costs time and nothing else; a database that cannot be read is set aside
-and begun anew. Objects are checked against their hash when read. Calls block: make them from a
-worker thread. Several processes may share the directory.
+lost or damaged record costs time and nothing else; a database that cannot be read, or holds what
+nobody wrote, is set aside and begun anew, also while the program runs. Objects are checked against
+their hash when read. Calls block: make them from a worker thread. Several processes may share the
+directory.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import structlog
 
 from wavemq.authz.config import REVOCATION_GRACE_SECONDS_MAX
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
-from wavemq.errors import StorageFaultError
+from wavemq.errors import StorageFaultError, WaveMQError
 from wavemq.limits import MIB
 from wavemq.wave.hashes import Hash
 from wavemq.wave.location import Location
@@ -128,6 +129,7 @@ class AuthorityState:
         self._lock = threading.Lock()
         self._object_bytes_max = OBJECT_CACHE_BYTES_MAX
         self._checks_kept = 0
+        self._path = None if directory is None else directory / FILE_NAME
         if directory is None:
             self._connection = _connect(":memory:")
         else:
@@ -140,9 +142,16 @@ class AuthorityState:
                 raise StorageFaultError(
                     f"the state directory {directory} cannot be used: {error.strerror}"
                 ) from error
+        self._object_bytes = 0
+        try:
+            self._object_bytes = self._measure_objects()
+        except StorageFaultError:
+            self._object_bytes = self._measure_objects()  # what was damaged has been set aside
+
+    def _measure_objects(self) -> int:
         with self._cursor() as cursor:
             row = cursor.execute("SELECT coalesce(sum(length(content)), 0) FROM objects").fetchone()
-            self._object_bytes = int(row[0])
+            return int(row[0])
 
     def close(self) -> None:
         """Close the database; later calls raise."""
@@ -268,10 +277,10 @@ class AuthorityState:
                 "SELECT queue, url, version, token, entries FROM queues WHERE perspective = ?",
                 (perspective.to_bytes(),),
             ).fetchall()
-        return [
-            QueuePosition(Hash.from_bytes(queue), Location(url, version), token, entries)
-            for queue, url, version, token, entries in rows
-        ]
+            return [
+                QueuePosition(Hash.from_bytes(queue), Location(url, version), token, entries)
+                for queue, url, version, token, entries in rows
+            ]
 
     def entries(self, perspective: Hash) -> list[QueueEntry]:
         """Return all queue entries that are known to a perspective."""
@@ -280,10 +289,12 @@ class AuthorityState:
                 "SELECT hash, url, version, state, sealed FROM entries WHERE perspective = ?",
                 (perspective.to_bytes(),),
             ).fetchall()
-        return [
-            QueueEntry(Hash.from_bytes(entry), Location(url, version), EntryState(state), sealed)
-            for entry, url, version, state, sealed in rows
-        ]
+            return [
+                QueueEntry(
+                    Hash.from_bytes(entry), Location(url, version), EntryState(state), sealed
+                )
+                for entry, url, version, state, sealed in rows
+            ]
 
     def save_progress(
         self,
@@ -353,13 +364,28 @@ class AuthorityState:
 
     @contextlib.contextmanager
     def _cursor(self) -> Iterator[sqlite3.Cursor]:
-        """Run one transaction; map the database's errors to ours."""
+        """Run one transaction; map the database's errors to ours.
+
+        What is damaged is set aside here: the caller's error passes, and the next call works.
+        """
         with self._lock:
             try:
                 with self._connection:
                     yield self._connection.cursor()
             except sqlite3.Error as error:
+                if _is_damage(error):
+                    self._begin_anew(str(error))
                 raise StorageFaultError(f"the authority state failed: {error}") from error
+            except (ValueError, TypeError, WaveMQError) as error:  # a row that nobody wrote
+                self._begin_anew(str(error))
+                raise StorageFaultError(f"the authority state is damaged: {error}") from error
+
+    def _begin_anew(self, reason: str) -> None:
+        if self._path is not None:
+            _log.error("authority_state_damaged", file=self._path.name, reason=reason)
+            self._connection.close()
+            self._connection = _set_aside(self._path)
+            self._object_bytes = 0
 
 
 def _instant(row: tuple[int] | None) -> Instant | None:
@@ -401,8 +427,19 @@ def _connect_or_set_aside(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         raise StorageFaultError(f"the state file {path} cannot be opened: {error}") from error
     except sqlite3.DatabaseError:
-        path.replace(path.with_suffix(".damaged"))
-        for suffix in ("-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        _log.warning("authority_state_set_aside", file=path.name)
-        return _connect(str(path))
+        return _set_aside(path)
+
+
+def _set_aside(path: Path) -> sqlite3.Connection:
+    """Rename a damaged database and begin anew."""
+    path.replace(path.with_suffix(".damaged"))
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    _log.warning("authority_state_set_aside", file=path.name)
+    return _connect(str(path))
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Return whether the file is at fault, and not the moment."""
+    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode" in str(error)
