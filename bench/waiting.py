@@ -15,7 +15,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -38,6 +38,8 @@ from wavemq.wave.signature import sign
 PAYLOAD_BYTES: Final = 128
 DRAINED: Final = 100_000
 MILLION: Final = 1_000_000
+SUBSCRIPTIONS: Final = 10_000
+STREAMS: Final = 1_000
 ROWS_AT_ONCE: Final = 2048
 WAIT_SECONDS_MAX: Final = 300.0
 MIB: Final = 1 << 20
@@ -50,6 +52,8 @@ def measurements() -> list[Measurement]:
     found: list[Measurement] = []
     with _tier() as tier:
         found += [_idle(tier), *_drain(tier, topics=50)]
+    with _tier() as tier:
+        found += asyncio.run(_subscriptions(tier))
     with _tier() as tier:
         found += _drain(tier, topics=1)
     with _tier() as tier:
@@ -188,6 +192,27 @@ def _changes(
 def _idle(tier: _Tier) -> Measurement:
     with tier.site as site:
         return Measurement("idle site router", _resident_mib(site), "MiB", 120.0, "RSS")
+
+
+async def _subscriptions(tier: _Tier) -> list[Measurement]:
+    """Return what subscriptions take whose programs are away, and an open stream on top."""
+    with tier.site as site:
+        async with tier.bus(site) as bus:
+            for number in range(SUBSCRIPTIONS):
+                async with bus.subscribe(f"bench/{number}", name=f"{number}", keep_s=3600):
+                    pass  # its queue stays
+            away_mib = _resident_mib(site)
+            async with AsyncExitStack() as streams:
+                for number in range(STREAMS):
+                    subscription = bus.subscribe(f"bench/{number}", name=f"{number}", keep_s=3600)
+                    await streams.enter_async_context(subscription)
+                open_mib = _resident_mib(site)
+    note = f"{SUBSCRIPTIONS:,} subscriptions, RSS"
+    each_kib = (open_mib - away_mib) * 1024 / STREAMS
+    return [
+        Measurement("site with idle subscriptions", away_mib, "MiB", 143.0, note),
+        Measurement("an open stream on top", each_kib, "KiB", None, f"of {STREAMS:,}"),
+    ]
 
 
 def _drain(tier: _Tier, *, topics: int) -> list[Measurement]:
