@@ -2,7 +2,8 @@
 
 Owns the two directions of such a call: frames in, answers out in batches, and how much may be
 without an answer. Refuses to check messages. Fault model: a peer may send anything; a frame that is
-malformed is refused by itself. One that sends faster than its messages are taken is not read.
+malformed is refused by itself. One that sends faster than its messages are taken is not read, nor
+is anybody but for single frames while all together have too much without an answer.
 """
 
 from __future__ import annotations
@@ -24,6 +25,30 @@ from wavemq.wire.convert import error_to_wire, message_from_wire, proof_referenc
 UNANSWERED_MAX: Final = 2048
 UNANSWERED_BYTES_MAX: Final = 8 * MIB
 """Of one stream; a single frame may exceed it."""
+ALL_UNANSWERED_BYTES_MAX: Final = 128 * MIB
+"""Of all streams; each may have one frame more."""
+
+
+class Unanswered:
+    """What all streams of a door have without an answer."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self._is_less = asyncio.Event()
+
+    def add(self, size_bytes: int) -> None:
+        """Take note of a frame."""
+        self.size_bytes += size_bytes
+
+    def remove(self, size_bytes: int) -> None:
+        """Take note of an answer, and wake who waits for room."""
+        self.size_bytes -= size_bytes
+        self._is_less.set()
+
+    async def wait_less(self) -> None:
+        """Wait for the next answer to anybody."""
+        self._is_less.clear()
+        await self._is_less.wait()
 
 
 class FrameReceiving:
@@ -33,6 +58,7 @@ class FrameReceiving:
         frames: of the router, for this call.
         proofs: admitted proofs of all links.
         write: sends answers, and waits while the peer does not read.
+        all_unanswered: of the door.
     """
 
     def __init__(
@@ -40,13 +66,14 @@ class FrameReceiving:
         frames: PeerFrames,
         proofs: ProofMemory,
         write: Callable[[mqpb.PeerPublishAnswers], Awaitable[None]],
+        all_unanswered: Unanswered,
     ) -> None:
         self._frames = frames
         self._proofs = proofs
         self._write = write
         self._answers = mqpb.PeerPublishAnswers()
         self._is_any_answer = asyncio.Event()
-        self._has_room = asyncio.Event()
+        self._all = all_unanswered
         self._unanswered = 0
         self._unanswered_bytes = 0
 
@@ -72,14 +99,18 @@ class FrameReceiving:
                 answering.exception()  # the stream broke, which ends the call by itself
 
     async def _wait_room(self) -> None:
-        while self._unanswered >= UNANSWERED_MAX or self._unanswered_bytes >= UNANSWERED_BYTES_MAX:
-            self._has_room.clear()
-            await self._has_room.wait()
+        while self._unanswered and (
+            self._unanswered >= UNANSWERED_MAX
+            or self._unanswered_bytes >= UNANSWERED_BYTES_MAX
+            or self._all.size_bytes >= ALL_UNANSWERED_BYTES_MAX
+        ):
+            await self._all.wait_less()
 
     def _take(self, frame: mqpb.PeerPublishFrame) -> None:
         size_bytes = frame.ByteSize()
         self._unanswered += 1
         self._unanswered_bytes += size_bytes
+        self._all.add(size_bytes)
         try:
             message = message_from_wire(frame.message)
         except WaveMQError as error:
@@ -111,7 +142,7 @@ class FrameReceiving:
     def _settle(self, sequence: int, size_bytes: int, error: WaveMQError | None) -> None:
         self._unanswered -= 1
         self._unanswered_bytes -= size_bytes
-        self._has_room.set()
+        self._all.remove(size_bytes)
         if error is None:
             self._answers.accepted.append(sequence)
         else:

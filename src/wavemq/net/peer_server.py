@@ -10,6 +10,7 @@ that opened it can ask for.
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -24,7 +25,7 @@ from wavemq.messages.message import Message
 from wavemq.net.batcher import Batcher
 from wavemq.net.certificate import ServerCertificate
 from wavemq.net.consuming import EXTENSIONS, EXTENSIONS_KEY, JOURNAL_KEY, serve_consumption
-from wavemq.net.frame_receiving import FrameReceiving
+from wavemq.net.frame_receiving import FrameReceiving, Unanswered
 from wavemq.net.grpc_door import (
     SERVER_OPTIONS,
     STOP_SECONDS_MAX,
@@ -52,6 +53,8 @@ from wavemq.wire.convert import (
 from wavemq.wire.handshake import RouterClaim
 
 SERVICE: Final = "mqpb.WAVEMQPeering"
+PUBLISH_STREAMS_MAX: Final = 4
+"""Streams of messages on one link; a site needs one."""
 
 PublishContext = grpc.aio.ServicerContext[mqpb.PeerPublishParams, mqpb.PeerPublishResponse]
 PublishStreamContext = grpc.aio.ServicerContext[mqpb.PeerPublishFrames, mqpb.PeerPublishAnswers]
@@ -75,6 +78,8 @@ class PeerService:
         self._port = port
         self._proofs = proofs or ProofMemory()
         self._publishes: Batcher[Message] = Batcher(port.publish)
+        self._publish_streams: Counter[str] = Counter()
+        self._unanswered = Unanswered()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the service for a gRPC server."""
@@ -109,10 +114,22 @@ class PeerService:
     async def _publish_stream(
         self, requests: AsyncIterator[mqpb.PeerPublishFrames], context: PublishStreamContext
     ) -> None:
-        await context.send_initial_metadata(((EXTENSIONS_KEY, EXTENSIONS),))
-        await FrameReceiving(self._port.publish_stream(), self._proofs, context.write).serve(
-            requests
-        )
+        link = context.peer()
+        if self._publish_streams[link] >= PUBLISH_STREAMS_MAX:
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"a link has at most {PUBLISH_STREAMS_MAX} streams of messages",
+            )
+        self._publish_streams[link] += 1
+        try:
+            await context.send_initial_metadata(((EXTENSIONS_KEY, EXTENSIONS),))
+            frames = self._port.publish_stream()
+            receiving = FrameReceiving(frames, self._proofs, context.write, self._unanswered)
+            await receiving.serve(requests)
+        finally:
+            self._publish_streams[link] -= 1
+            if not self._publish_streams[link]:
+                del self._publish_streams[link]
 
     async def _subscribe(self, params: mqpb.PeerSubscribeParams, context: SubscribeContext) -> None:
         error = await outcome("PeerSubscribe", self._deliver(params, context))

@@ -36,9 +36,10 @@ from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.messages.topic import TopicFilter
 from wavemq.net.addresses import Address, bound_address, listen
 from wavemq.net.certificate import ServerCertificate, make_server_certificate
+from wavemq.net.frame_receiving import UNANSWERED_MAX
 from wavemq.net.grpc_door import streaming, unary
 from wavemq.net.link import LinkLimits, dial_link
-from wavemq.net.peer_server import PeerService, serve_peers
+from wavemq.net.peer_server import PUBLISH_STREAMS_MAX, PeerService, serve_peers
 from wavemq.net.transport import DownlinkMessage, Submission
 from wavemq.net.uplink import Uplink
 from wavemq.routing.effects import Delivery
@@ -657,3 +658,70 @@ async def test_bad_request_to_consume_gets_an_error(
         assert isinstance(response, mqpb.ConsumeResponse)
         assert response.error.code == Code.INVALID_PARAMETER
     assert all(one.is_closed for one in port.deliveries)
+
+
+# --- streams of messages --------------------------------------------------------------------------
+
+
+def publish_stream(channel: grpc.aio.Channel) -> Any:
+    return channel.stream_stream(
+        "/mqpb.WAVEMQPeering/PeerPublishStream",
+        request_serializer=mqpb.PeerPublishFrames.SerializeToString,
+        response_deserializer=mqpb.PeerPublishAnswers.FromString,
+    )()
+
+
+def frame(sequence: int, wire: mqpb.Message) -> mqpb.PeerPublishFrame:
+    return mqpb.PeerPublishFrame(sequence=sequence, message=wire)
+
+
+async def test_bad_frame_is_refused_by_itself(certificate: ServerCertificate) -> None:
+    port = ScriptedPeerPort()
+    async with far_end(certificate, port) as address, channel_to(address) as channel:
+        stream = publish_stream(channel)
+        whole = message_to_wire(message(7), proof=b"proof")
+        frames = [
+            frame(1, mqpb.Message()),
+            frame(2, elided(message(3))),
+            frame(3, whole),
+            frame(3, whole),
+        ]
+        await stream.write(mqpb.PeerPublishFrames(frames=frames))
+        answers = await stream.read()
+        codes = {one.sequence: one.error.code for one in answers.refused}
+        assert set(codes) == {1, 2}
+        assert codes[2] == Code.PROOF_NOT_CACHED
+        assert list(answers.accepted) == [3, 3]
+        assert len(port.published) == 2
+        stream.cancel()
+
+
+async def test_link_has_a_few_streams_of_messages(certificate: ServerCertificate) -> None:
+    port = ScriptedPeerPort()
+    async with far_end(certificate, port) as address, channel_to(address) as channel:
+        streams = [publish_stream(channel) for _ in range(PUBLISH_STREAMS_MAX)]
+        for stream in streams:
+            await stream.initial_metadata()
+        one_more = publish_stream(channel)
+        assert await one_more.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        streams[0].cancel()
+        for stream in streams[1:]:
+            stream.cancel()
+
+
+async def test_stream_without_answers_is_not_read_without_end(
+    certificate: ServerCertificate,
+) -> None:
+    port = ScriptedPeerPort(holds=True)
+    async with far_end(certificate, port) as address, channel_to(address) as channel:
+        stream = publish_stream(channel)
+        whole = message_to_wire(message(7), proof=b"proof")
+        many = mqpb.PeerPublishFrames(frames=[frame(one, whole) for one in range(UNANSWERED_MAX)])
+        await stream.write(many)
+        await stream.write(many)
+        await until("the first are taken", lambda: len(port.published) == UNANSWERED_MAX)
+        await asyncio.sleep(0.1)
+        assert len(port.published) == UNANSWERED_MAX
+        port.release()
+        await until("the others follow", lambda: len(port.published) == 2 * UNANSWERED_MAX)
+        stream.cancel()
