@@ -1,4 +1,4 @@
-//! The running checksum of SQLite's write-ahead log (its file format, section 4.2).
+//! Checksums of databases: the running one of SQLite's write-ahead log (its file format, section 4.2), and CRCs of pages.
 
 /// Carries the two sums on over 32-bit words; what is left of the last eight bytes is ignored.
 pub fn wal_chain(data: &[u8], is_big_endian: bool, mut first: u32, mut second: u32) -> (u32, u32) {
@@ -17,9 +17,22 @@ pub fn wal_chain(data: &[u8], is_big_endian: bool, mut first: u32, mut second: u
     (first, second)
 }
 
+/// The CRC-32 (IEEE) of each page, in the order of this machine's bytes; what is left at the end is ignored.
+pub fn page_sums(data: &[u8], page_bytes: usize) -> Vec<u8> {
+    data.chunks_exact(page_bytes)
+        .flat_map(|page| crc32fast::hash(page).to_ne_bytes())
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::wal_chain;
+    use super::{page_sums, wal_chain};
+
+    #[test]
+    fn each_page_has_its_sum() {
+        let sums = page_sums(b"123456789123456789rest", 9);
+        assert_eq!(sums, [0xcbf4_3926_u32.to_ne_bytes(); 2].concat());
+    }
 
     #[test]
     fn words_are_added_in_turn() {

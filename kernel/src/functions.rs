@@ -103,6 +103,20 @@ fn wal_chain(
     locked(py, || chain::wal_chain(data, is_big_endian, sums.0, sums.1))
 }
 
+/// The CRC-32 of each page of a database, four bytes each in this machine's order.
+#[pyfunction]
+fn page_sums<'py>(
+    py: Python<'py>,
+    data: &[u8],
+    page_bytes: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    if page_bytes == 0 {
+        return Err(bad("a page has at least one byte"));
+    }
+    let sums = unlocked(py, || chain::page_sums(data, page_bytes))?;
+    Ok(PyBytes::new(py, &sums))
+}
+
 /// The numbers of `1,-20,3` as an array of signed 64-bit (`width` 8) or unsigned 32-bit (4) numbers of this machine.
 #[pyfunction]
 fn parse_integers<'py>(py: Python<'py>, text: &str, width: usize) -> PyResult<Bound<'py, PyBytes>> {
@@ -344,6 +358,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(panic_for_test, module)?)?;
     module.add_function(wrap_pyfunction!(cityhash128, module)?)?;
     module.add_function(wrap_pyfunction!(wal_chain, module)?)?;
+    module.add_function(wrap_pyfunction!(page_sums, module)?)?;
     module.add_function(wrap_pyfunction!(parse_integers, module)?)?;
     module.add_function(wrap_pyfunction!(hash_to_zp, module)?)?;
     module.add_function(wrap_pyfunction!(map_to_g1, module)?)?;

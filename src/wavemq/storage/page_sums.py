@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from wavemq._kernel import page_sums
 from wavemq.storage.durable import replace_file
 
 _HEADER: Final = struct.Struct(">8sII")
@@ -25,7 +26,7 @@ _HEADER: Final = struct.Struct(">8sII")
 _MARK: Final = b"wmqsums1"
 _PAGE_SIZE_AT: Final = 16
 """Where an SQLite file says how large its pages are; 1 stands for 65536."""
-_PAGES_READ_AT_ONCE: Final = 256
+_PAGES_READ_AT_ONCE: Final = 1024
 _UNKNOWN: Final = 0
 """The sum of a page that has none yet; a page whose CRC is 0 is not checked."""
 
@@ -85,9 +86,11 @@ class PageSums:
             count = os.fstat(file.fileno()).st_size // self._page_bytes
             for first in range(1, count + 1, _PAGES_READ_AT_ONCE):
                 size_bytes = min(_PAGES_READ_AT_ONCE, count + 1 - first) * self._page_bytes
-                pages = memoryview(
-                    os.pread(file.fileno(), size_bytes, (first - 1) * self._page_bytes)
-                )
+                content = os.pread(file.fileno(), size_bytes, (first - 1) * self._page_bytes)
+                known = self._sums[first - 1 : first - 1 + size_bytes // self._page_bytes]
+                if page_sums(content, self._page_bytes) == known.tobytes():
+                    continue
+                pages = memoryview(content)
                 for index in range(len(pages) // self._page_bytes):
                     page = pages[index * self._page_bytes : (index + 1) * self._page_bytes]
                     value = zlib.crc32(page)
