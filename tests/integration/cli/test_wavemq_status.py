@@ -111,6 +111,8 @@ def test_watching_shows_one_look_after_the_other_and_ends_with_the_last(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Whoever runs the tests in the background of a shell has made us ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert watching.stdout is not None
     looks = [json.loads(watching.stdout.readline()) for _ in range(3)]
