@@ -1,5 +1,7 @@
 //! Plain functions that Python sees: hashing, LQ-IBE, and point conversion for tests.
 
+use std::path::PathBuf;
+
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use zeroize::Zeroizing;
@@ -103,17 +105,13 @@ fn wal_chain(
     locked(py, || chain::wal_chain(data, is_big_endian, sums.0, sums.1))
 }
 
-/// The CRC-32 of each page of a database, four bytes each in this machine's order.
+/// The CRC-32 of each page of a file, four bytes each in this machine's order.
 #[pyfunction]
-fn page_sums<'py>(
-    py: Python<'py>,
-    data: &[u8],
-    page_bytes: usize,
-) -> PyResult<Bound<'py, PyBytes>> {
+fn page_sums(py: Python<'_>, path: PathBuf, page_bytes: usize) -> PyResult<Bound<'_, PyBytes>> {
     if page_bytes == 0 {
         return Err(bad("a page has at least one byte"));
     }
-    let sums = unlocked(py, || chain::page_sums(data, page_bytes))?;
+    let sums = unlocked(py, || chain::page_sums(&path, page_bytes))??;
     Ok(PyBytes::new(py, &sums))
 }
 

@@ -26,7 +26,6 @@ _HEADER: Final = struct.Struct(">8sII")
 _MARK: Final = b"wmqsums1"
 _PAGE_SIZE_AT: Final = 16
 """Where an SQLite file says how large its pages are; 1 stands for 65536."""
-_PAGES_READ_AT_ONCE: Final = 1024
 _UNKNOWN: Final = 0
 """The sum of a page that has none yet; a page whose CRC is 0 is not checked."""
 
@@ -82,20 +81,15 @@ class PageSums:
         if not self._page_bytes:
             return Checked()  # an empty file
         found = _Findings()
+        values = array("I", page_sums(self._database, self._page_bytes))
+        if values.tobytes() == self._sums[: len(values)].tobytes():
+            return Checked()
         with self._database.open("r+b", buffering=0) as file:
-            count = os.fstat(file.fileno()).st_size // self._page_bytes
-            for first in range(1, count + 1, _PAGES_READ_AT_ONCE):
-                size_bytes = min(_PAGES_READ_AT_ONCE, count + 1 - first) * self._page_bytes
-                content = os.pread(file.fileno(), size_bytes, (first - 1) * self._page_bytes)
-                known = self._sums[first - 1 : first - 1 + size_bytes // self._page_bytes]
-                if page_sums(content, self._page_bytes) == known.tobytes():
-                    continue
-                pages = memoryview(content)
-                for index in range(len(pages) // self._page_bytes):
-                    page = pages[index * self._page_bytes : (index + 1) * self._page_bytes]
-                    value = zlib.crc32(page)
-                    if value != self._sum(first + index) and first + index not in newer:
-                        self._mend(file.fileno(), first + index, page, value, found)
+            for number, value in enumerate(values, 1):
+                if value != self._sum(number) and number not in newer:
+                    at = (number - 1) * self._page_bytes
+                    page = os.pread(file.fileno(), self._page_bytes, at)
+                    self._mend(file.fileno(), number, page, value, found)
             if found.repaired:
                 os.fsync(file.fileno())
         if found.is_any_sum_new:
@@ -103,7 +97,7 @@ class PageSums:
         return Checked(tuple(found.repaired), tuple(found.damaged), tuple(found.mended_sums))
 
     def _mend(
-        self, descriptor: int, number: int, page: memoryview, value: int, found: _Findings
+        self, descriptor: int, number: int, page: bytes, value: int, found: _Findings
     ) -> None:
         """Deal with a page that does not have its sum."""
         known = self._sum(number)
