@@ -288,9 +288,9 @@ class Uplinks:
         if not is_verdict(event.error):
             entry, held_up = uplink.queue.hold_up(event.place)
             core.ledger.unpin(entry.record)
-            # A full disk there says nothing about this message, and takes as long as it takes.
-            held_up.is_by_disk = isinstance(event.error, QueueError)
-            if held_up.waiting.head() == entry:
+            if held_up.waiting.head() == entry:  # the others were refused because of it
+                # A full disk there says nothing about a message, and takes as long as it takes.
+                held_up.is_by_disk = isinstance(event.error, QueueError)
                 self._oldest_refused(uplink, entry, held_up)
         else:
             entry = self._leave(uplink, event.place)

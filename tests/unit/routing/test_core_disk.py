@@ -167,19 +167,27 @@ def test_reader_of_a_subscription_that_could_not_be_kept_is_ended() -> None:
     assert isinstance(the(Reply, effects).error, SubscriptionFailedError)
 
 
-def test_resumed_subscription_stays_when_its_new_terms_cannot_be_kept() -> None:
+def test_subscription_is_resumed_on_a_full_disk_and_its_new_terms_are_kept_later() -> None:
     rig = Rig(designated_config())
     queue = rig.subscribe(subscription("a"))
     rig.is_disk_full = True
     wish = subscription("a", expiry_s=500)
-    error = error_of(rig.run(SubscriptionRequested(RequestId(9), wish)))
-    assert isinstance(error, SubscriptionFailedError)
+    assert rig.subscribe(wish) == queue, "the write fails, the queue is there"
+    assert rig.subscribe(subscription("a", expiry_s=600)) == queue, "the disk is known to fail"
     rig.is_disk_full = False
     rig.advance(RETRY_SECONDS)
-    assert rig.subscribe(wish) == queue
     rig.restart()
     rig.advance(400)
     assert rig.router.statistics().queues == 1, "the new terms were written in the end"
+
+
+def test_new_subscription_is_refused_on_a_full_disk() -> None:
+    rig = Rig(designated_config())
+    rig.is_disk_full = True
+    for number in range(2):
+        wanted = SubscriptionRequested(RequestId(9 + number), subscription("a"))
+        assert isinstance(error_of(rig.run(wanted)), SubscriptionFailedError)
+    assert rig.router.statistics().queues == 0
 
 
 def test_site_that_was_refused_for_the_disk_s_sake_may_repeat() -> None:

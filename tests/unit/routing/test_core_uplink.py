@@ -175,6 +175,20 @@ def test_topic_is_not_probed_before_all_its_frames_are_answered() -> None:
     assert contents(transmitted(rig.run(refuse(second, LookupFailureError("?"))))) == [b"0"]
 
 
+def test_message_that_cannot_be_judged_is_given_up_though_others_are_refused_behind_it() -> None:
+    rig = rig_with_backlog(2)
+    first, second = transmitted(rig.run(UP))
+    behind = QueueError("an earlier message of its topic was not taken")
+    rig.run(refuse(first, LookupFailureError("?")), refuse(second, behind))
+    for _ in range(FRAME_ATTEMPTS_MAX - 1):
+        (probe,) = transmitted(rig.advance(RETRY_SECONDS_MAX))
+        assert contents([probe]) == [b"0"]
+        rig.run(refuse(probe, LookupFailureError("?")))
+    assert rig.router.statistics().dropped["refused"] == 1
+    (probe,) = transmitted(rig.advance(RETRY_SECONDS_MAX))
+    assert contents([probe]) == [b"1"]
+
+
 def test_topic_that_is_held_up_holds_up_no_other() -> None:
     rig = rig_with_backlog(1)
     (frame,) = transmitted(rig.run(UP))
