@@ -35,7 +35,7 @@ PROOFS_UNSWEPT_MAX: Final = 512
 PAGES_FREE_MAX: Final = 4096
 """Free pages that a file keeps; beyond, it shrinks."""
 PAGES_FREED_AT_ONCE: Final = 1024
-LOG_FRAMES_MAX: Final = 1000
+LOG_FRAMES_MAX: Final = 4000
 """Pages in the log, of 4 KiB each, after which they go into the database."""
 _NO_PROOF: Final = 0
 
