@@ -2,8 +2,9 @@
 
 Owns the two directions of such a call: frames in, answers out in batches, and how much may be
 without an answer. Refuses to check messages. Fault model: a peer may send anything; a frame that is
-malformed is refused by itself. One that sends faster than its messages are taken is not read, nor
-is anybody but for single frames while all together have too much without an answer.
+malformed, or that shows a defect of ours, is refused by itself. One that sends faster than its
+messages are taken, or that does not read its answers, is not read; nor is anybody but for single
+frames while all together have too much without an answer.
 """
 
 from __future__ import annotations
@@ -14,19 +15,24 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from wavemq.errors import ProofNotCachedError, WaveMQError
+import structlog
+
+from wavemq.errors import InternalError, ProofNotCachedError, WaveMQError
 from wavemq.limits import MIB
 from wavemq.messages.message import Message
 from wavemq.net.proof_memory import ProofMemory
-from wavemq.net.transport import PeerFrames
+from wavemq.net.transport import Answer, PeerFrames
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.convert import error_to_wire, message_from_wire, proof_reference_from_wire
 
 UNANSWERED_MAX: Final = 2048
+"""Frames of one stream whose answers are not written."""
 UNANSWERED_BYTES_MAX: Final = 8 * MIB
 """Of one stream; a single frame may exceed it."""
 ALL_UNANSWERED_BYTES_MAX: Final = 128 * MIB
 """Of all streams; each may have one frame more."""
+
+_log = structlog.get_logger("wavemq.net.door")
 
 
 class Unanswered:
@@ -74,17 +80,15 @@ class FrameReceiving:
         self._answers = mqpb.PeerPublishAnswers()
         self._is_any_answer = asyncio.Event()
         self._all = all_unanswered
+        self._has_room = asyncio.Event()
         self._unanswered = 0
         self._unanswered_bytes = 0
 
     async def serve(self, requests: AsyncIterator[mqpb.PeerPublishFrames]) -> None:
-        """Take frames until the peer has sent all it had to send, or is gone.
+        """Take frames, and answer them, until the peer has sent all it had to send, or is gone.
 
-        What was taken stays taken; answers that are not written any more are sent again to a peer
-        that repeats its frames.
-
-        Raises:
-            QueueError: too much is held back.
+        What was taken stays taken; a peer that repeats its frames gets the answers that were not
+        written any more.
         """
         answering = asyncio.ensure_future(self._answer())
         try:
@@ -92,6 +96,8 @@ class FrameReceiving:
                 for frame in request.frames:
                     await self._wait_room()
                     self._take(frame)
+            while self._unanswered:
+                await self._wait_written()
         finally:
             answering.cancel()
             await asyncio.wait({answering})
@@ -99,24 +105,31 @@ class FrameReceiving:
                 answering.exception()  # the stream broke, which ends the call by itself
 
     async def _wait_room(self) -> None:
-        while self._unanswered and (
-            self._unanswered >= UNANSWERED_MAX
-            or self._unanswered_bytes >= UNANSWERED_BYTES_MAX
-            or self._all.size_bytes >= ALL_UNANSWERED_BYTES_MAX
-        ):
+        while self._unanswered >= UNANSWERED_MAX or self._unanswered_bytes >= UNANSWERED_BYTES_MAX:
+            await self._wait_written()
+        while self._unanswered_bytes and self._all.size_bytes >= ALL_UNANSWERED_BYTES_MAX:
             await self._all.wait_less()
+
+    async def _wait_written(self) -> None:
+        self._has_room.clear()
+        await self._has_room.wait()
 
     def _take(self, frame: mqpb.PeerPublishFrame) -> None:
         size_bytes = frame.ByteSize()
         self._unanswered += 1
         self._unanswered_bytes += size_bytes
         self._all.add(size_bytes)
-        try:
-            message = message_from_wire(frame.message)
-        except WaveMQError as error:
-            self._settle(frame.sequence, size_bytes, error)
-            return
         settle = partial(self._settle, frame.sequence, size_bytes)
+        try:
+            self._hand_on(frame, settle)
+        except WaveMQError as error:
+            settle(error)
+        except Exception:  # noqa: BLE001 - the door's last resort; logged whole, told in one sentence
+            _log.exception("door_failed", method="PeerPublishStream")
+            settle(InternalError("the router failed; its log says why"))
+
+    def _hand_on(self, frame: mqpb.PeerPublishFrame, settle: Answer) -> None:
+        message = message_from_wire(frame.message)
         reference = proof_reference_from_wire(frame.message)
         if not reference:
             self._frames.put(message, frame.resumes, partial(self._settle_proof, message, settle))
@@ -128,20 +141,15 @@ class FrameReceiving:
         else:
             self._frames.put(replace(message, proof=proof), frame.resumes, settle)
 
-    def _settle_proof(
-        self,
-        message: Message,
-        settle: Callable[[WaveMQError | None], None],
-        error: WaveMQError | None,
-    ) -> None:
+    def _settle_proof(self, message: Message, settle: Answer, error: WaveMQError | None) -> None:
         """Take the answer to a message that came with its proof."""
         if error is None:  # admitted, so the proof is the source's own: a reference is enough now
             self._proofs.remember(message.namespace, message.source, message.proof)
         settle(error)
 
     def _settle(self, sequence: int, size_bytes: int, error: WaveMQError | None) -> None:
-        self._unanswered -= 1
         self._unanswered_bytes -= size_bytes
+        self._has_room.set()
         self._all.remove(size_bytes)
         if error is None:
             self._answers.accepted.append(sequence)
@@ -155,3 +163,5 @@ class FrameReceiving:
             self._is_any_answer.clear()
             answers, self._answers = self._answers, mqpb.PeerPublishAnswers()
             await self._write(answers)
+            self._unanswered -= len(answers.accepted) + len(answers.refused)
+            self._has_room.set()

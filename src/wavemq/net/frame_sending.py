@@ -33,6 +33,8 @@ REQUEST_FRAMES_MAX: Final = 128
 REQUEST_BYTES_MAX: Final = 64 * KIB
 """Of frames in one request; a single frame may exceed it. The other end takes a request whole."""
 PROOFS_KNOWN_MAX: Final = 4096
+REFUSED_TOPICS_MAX: Final = 4096
+"""Topics that are to resume; of one that is forgotten the next frame is refused once more."""
 
 Report = Callable[[Place, WaveMQError | None], None]
 """Told the answer to each frame, once."""
@@ -245,17 +247,22 @@ class StreamedFrames:
         topic = sent.frame.message.topic.text
         if isinstance(error, ProofNotCachedError):
             self._known_proofs.discard(sent.reference)
-            self._refused_topics.add(topic)
+            self._note_refused(topic)
             if sent.is_probe and not sent.has_proof:
                 self._send(sent.frame, sent.reference, is_probe=True, has_proof=True)
                 return
             error = RemoteProtocolError("the other end has forgotten a proof")
         elif not is_verdict(error):
-            self._refused_topics.add(topic)
+            self._note_refused(topic)
         self._report(sent.frame.place, error)
         if not is_verdict(error):
             for behind in self._take_waiting(topic):
                 self._report(behind.place, error)
+
+    def _note_refused(self, topic: str) -> None:
+        if len(self._refused_topics) >= REFUSED_TOPICS_MAX:
+            self._refused_topics.pop()
+        self._refused_topics.add(topic)
 
     def _take_waiting(self, topic: str) -> list[Delivery]:
         behind = [one for one in self._waiting if one.message.topic.text == topic]

@@ -36,10 +36,11 @@ from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.messages.topic import TopicFilter
 from wavemq.net.addresses import Address, bound_address, listen
 from wavemq.net.certificate import ServerCertificate, make_server_certificate
-from wavemq.net.frame_receiving import UNANSWERED_MAX
+from wavemq.net.frame_receiving import UNANSWERED_MAX, FrameReceiving, Unanswered
 from wavemq.net.grpc_door import streaming, unary
 from wavemq.net.link import LinkLimits, dial_link
 from wavemq.net.peer_server import PUBLISH_STREAMS_MAX, PeerService, serve_peers
+from wavemq.net.proof_memory import ProofMemory
 from wavemq.net.transport import DownlinkMessage, Submission
 from wavemq.net.uplink import Uplink
 from wavemq.routing.effects import Delivery
@@ -725,3 +726,50 @@ async def test_stream_without_answers_is_not_read_without_end(
         port.release()
         await until("the others follow", lambda: len(port.published) == 2 * UNANSWERED_MAX)
         stream.cancel()
+
+
+async def test_frames_whose_answers_are_not_read_are_not_taken_without_end() -> None:
+    port, proofs = ScriptedPeerPort(refusal=ProofInvalidError("forged")), ProofMemory()
+    is_read = asyncio.Event()
+    answered: list[int] = []
+    asked: list[int] = []
+
+    async def write(answers: mqpb.PeerPublishAnswers) -> None:
+        await is_read.wait()
+        answered.extend(one.sequence for one in answers.refused)
+
+    async def requests() -> AsyncIterator[mqpb.PeerPublishFrames]:
+        for number in range(3 * UNANSWERED_MAX):
+            asked.append(number)
+            yield mqpb.PeerPublishFrames(frames=[frame(number, mqpb.Message())])
+
+    receiving = FrameReceiving(port.publish_stream(), proofs, write, Unanswered())
+    serving = asyncio.ensure_future(receiving.serve(requests()))
+    await asyncio.sleep(0.2)
+    assert len(asked) == UNANSWERED_MAX + 1, "one more is read, and waits"
+    is_read.set()
+    await serving
+    assert answered == asked
+
+
+async def test_frame_that_shows_a_defect_is_refused_and_the_stream_goes_on() -> None:
+    port = ScriptedPeerPort(failure=RuntimeError("a defect"))
+    written: list[mqpb.PeerPublishAnswers] = []
+
+    async def write(answers: mqpb.PeerPublishAnswers) -> None:
+        written.append(answers)
+
+    async def requests() -> AsyncIterator[mqpb.PeerPublishFrames]:
+        whole = message_to_wire(message(7), proof=b"proof")
+        yield mqpb.PeerPublishFrames(frames=[frame(1, whole)])
+        await asyncio.sleep(0.05)
+        port.failure = None
+        yield mqpb.PeerPublishFrames(frames=[frame(2, whole)])
+        await asyncio.sleep(0.05)
+
+    await FrameReceiving(port.publish_stream(), ProofMemory(), write, Unanswered()).serve(
+        requests()
+    )
+    first, second = written
+    assert [(one.sequence, one.error.code) for one in first.refused] == [(1, Code.INTERNAL)]
+    assert list(second.accepted) == [2]
