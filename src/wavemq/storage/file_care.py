@@ -3,7 +3,8 @@
 Owns the look at a file and its log before SQLite opens them, and what is kept beside them for that:
 sums of pages, and a mark that says how much of the log was committed. Refuses to know tables. Fault
 model: bits flip and sectors are overwritten on a disk that says nothing. Nothing that is damaged is
-deleted: a log that is mended is kept as it was under another name.
+deleted: a log that is mended is kept as it was under another name. Another program may have brought
+the log into the file, which is seen by the mark that it left; then the sums say nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from wavemq.storage.page_sums import PageSums
 _INDEX: Final = struct.Struct("=16xIII4xII")
 """Of the log's index, in the machine's order: frames, pages, a sum, and the log's salts, which are
 kept as they stand in the log (https://sqlite.org/walformat.html, 2.1)."""
+_RESETS_MAX: Final = 16
+"""How often a log may have been begun anew since its mark: at most once, and some to spare. Each
+time its first salt grows by one."""
 _SALTS: Final = struct.Struct(">II")
 _MARK: Final = struct.Struct(">I8sI")
 """Frames, salts, check of both."""
@@ -68,8 +72,11 @@ class FileCare:
         mark, damaged_marks = self._mark()
         log = wal.mended(content, mark)
         if log.content != content:
-            shutil.copyfile(log_path, self.free_name("-wal"))
+            shutil.copyfile(log_path, self._free_name("-wal"))
             replace_file(log_path, log.content)
+        if mark is not None and (log.salts[0] - mark.salts[0]) & 0xFFFF_FFFF > _RESETS_MAX:
+            _log.warning("file_written_by_others", file=str(self._path))
+            self._sums.forget()
         newer = {number for number, _ in wal.pages_of(log.content, log.committed)}
         pages = self._sums.check(newer)
         missing = []
@@ -98,7 +105,31 @@ class FileCare:
             OSError: a file cannot be read or written.
         """
         content = self._beside("-wal").read_bytes()
-        self._sums.update(dict(wal.pages_of(content, wal.committed_frames(content))))
+        frames, pages = wal.committed(content)
+        self._sums.update(dict(wal.pages_of(content, frames)), pages)
+
+    def note_closed(self) -> None:
+        """Take note that the log is in the database, and gone.
+
+        Raises:
+            OSError: the mark cannot be removed; at the next start the sums will be taken anew.
+        """
+        self._beside(".mark").unlink(missing_ok=True)
+
+    def set_aside(self) -> Path:
+        """Rename the file, with what belongs to it, to a name that is free; return that.
+
+        Raises:
+            OSError: it cannot be renamed.
+        """
+        aside = self._free_name()
+        self._path.rename(aside)
+        for suffix in ("-wal", "-shm", ".sums", ".mark"):
+            part = self._beside(suffix)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + suffix))
+        self._sums.forget()
+        return aside
 
     def note_committed(self) -> int:
         """Mark how much of the log is committed; return the frames that it holds.
@@ -140,7 +171,7 @@ class FileCare:
             return None, ("its checksum",)
         return wal.Mark(frames, _SALTS.unpack(salts)), ()
 
-    def free_name(self, suffix: str = "") -> Path:
+    def _free_name(self, suffix: str = "") -> Path:
         """Return the name under which something damaged may be kept."""
         number = 1
         while True:

@@ -115,10 +115,14 @@ class PageSums:
         self._set(number, value)
         found.is_any_sum_new = True
 
-    def update(self, pages: Mapping[int, bytes]) -> None:
+    def update(self, pages: Mapping[int, memoryview], count: int) -> None:
         """Take note of pages that are about to be written to the database, durably.
 
         Until they are, the log holds them too.
+
+        Args:
+            pages: by number.
+            count: pages that the database has then.
 
         Raises:
             OSError: the file cannot be written.
@@ -127,7 +131,17 @@ class PageSums:
             self._page_bytes = len(content)
             self._set(number, zlib.crc32(content))
         if pages:
+            del self._sums[count:]
             self._save()
+
+    def forget(self) -> None:
+        """Take the pages as they are at the next look: somebody else may have written them.
+
+        Raises:
+            OSError: the file cannot be removed.
+        """
+        self._sums = array("I")
+        self._path.unlink(missing_ok=True)
 
     def _sum(self, number: int) -> int:
         return self._sums[number - 1] if number <= len(self._sums) else _UNKNOWN

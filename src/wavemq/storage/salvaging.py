@@ -56,7 +56,8 @@ def _rows(damaged: Path, table: str) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a table from both ends, up to where it is damaged; some come twice."""
     for direction in ("ASC", "DESC"):
         try:
-            with sqlite3.connect(f"file:{damaged}?mode=ro", uri=True) as connection:
+            source = f"{damaged.absolute().as_uri()}?mode=ro"
+            with contextlib.closing(sqlite3.connect(source, uri=True)) as connection:
                 columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
                 if not columns:
                     return

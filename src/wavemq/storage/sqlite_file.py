@@ -10,6 +10,7 @@ Flipped bits are turned back before SQLite sees them (`file_care`).
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -18,7 +19,6 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -104,7 +104,9 @@ class SqliteFile:
         except sqlite3.OperationalError as error:
             raise StorageFaultError(f"{self.path} cannot be opened: {error}") from error
         except sqlite3.DatabaseError as error:
-            aside = self._set_aside()
+            with mapped_errors(self.path):
+                aside = self._care.set_aside()
+            self.damaged_count += 1
             _log.error("file_set_aside", file=str(self.path), aside=aside.name, reason=str(error))
         with mapped_errors(self.path):
             connection = self._prepare(schema, version)
@@ -139,7 +141,7 @@ class SqliteFile:
             raise
         return connection
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self) -> bool:
         """Bring the log into the database, after the sums of the pages that it holds.
 
         Should that fail now, nothing is lost: the log holds everything, and grows until it works.
@@ -149,34 +151,23 @@ class SqliteFile:
             self.writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except (OSError, sqlite3.Error) as error:
             _log.warning("checkpoint_failed", file=str(self.path), reason=str(error))
-
-    def _set_aside(self) -> Path:
-        """Rename a damaged file, with what belongs to it, to a name that is free."""
-        aside = self._care.free_name()
-        try:
-            self.path.rename(aside)
-            for suffix in ("-wal", "-shm", ".sums", ".mark"):
-                part = self.path.with_name(self.path.name + suffix)
-                if part.exists():
-                    part.rename(aside.with_name(aside.name + suffix))
-        except OSError as error:
-            raise StorageFaultError(
-                f"{self.path} is damaged and cannot be renamed: {error.strerror or error}"
-            ) from error
-        self.damaged_count += 1
-        return aside
+            return False
+        return True
 
     def close(self) -> None:
         """Close both connections and give the lock back."""
         with self._read_lock:
             self._reader.close()
-        self._checkpoint()  # SQLite would, and without the sums
+        is_prepared = self._checkpoint()  # SQLite would, and without the sums
         self.writer.close()
+        if is_prepared:
+            with contextlib.suppress(OSError):  # the sums are taken anew, then
+                self._care.note_closed()
         os.close(self._lock)
 
     # --- transactions -----------------------------------------------------------------------
 
-    @contextmanager
+    @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Give the connection that writes; all or nothing, durable after the block.
 
@@ -203,7 +194,7 @@ class SqliteFile:
             self._frames_tried = frames
             self._checkpoint()
 
-    @contextmanager
+    @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give the connection that reads, from any thread, to one at a time.
 
@@ -300,7 +291,7 @@ class SqliteFile:
             self._proof_contents.clear()
 
 
-@contextmanager
+@contextlib.contextmanager
 def mapped_errors(path: Path) -> Iterator[None]:
     """Raise what SQLite raises as `StorageFaultError`."""
     try:

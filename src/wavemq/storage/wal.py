@@ -172,11 +172,11 @@ class _Log:
         return _Damage.ONE_BIT if fitting else _Damage.UNKNOWN
 
     def _commits_behind(self, at: int) -> int:
-        """Return how many commits there are among intact frames of the same log behind one."""
+        """Return how many commits, two at most, intact frames of the same log behind one have."""
         frame_bytes = FRAME.size + self.page_bytes
         commits = 0
         before, at = self._stored(at), at + frame_bytes
-        while at + frame_bytes <= len(self.content):
+        while at + frame_bytes <= len(self.content) and commits < 2:
             if self._has_salts(at) and self._size(at) and self._follows(at, before):
                 commits += 1
             before, at = self._stored(at), at + frame_bytes
@@ -263,29 +263,33 @@ def mended(content: bytes, mark: Mark | None = None) -> Mended:
     )
 
 
-def pages_of(content: bytes, frames: int) -> Iterator[tuple[int, bytes]]:
+def pages_of(content: bytes, frames: int) -> Iterator[tuple[int, memoryview]]:
     """Yield number and content of each page in so many frames of a sound log, in order."""
-    at, page_bytes = HEADER.size, _page_bytes(content)
+    at, page_bytes, view = HEADER.size, _page_bytes(content), memoryview(content)
     for _ in range(frames):
         (page,) = struct.unpack_from(">I", content, at)
-        yield page, content[at + FRAME.size : at + FRAME.size + page_bytes]
+        yield page, view[at + FRAME.size : at + FRAME.size + page_bytes]
         at += FRAME.size + page_bytes
 
 
-def committed_frames(content: bytes) -> int:
-    """Return how many frames a log in use has up to the last commit; they are not checked."""
+def committed(content: bytes) -> tuple[int, int]:
+    """Return how many frames a log in use has up to the last commit; they are not checked.
+
+    Returns:
+        The frames, and the pages of the database after that commit.
+    """
     if len(content) < HEADER.size:
-        return 0
+        return 0, 0
     salts = HEADER.unpack_from(content)[4:6]
-    committed, frame_bytes = 0, FRAME.size + _page_bytes(content)
+    frames, pages, frame_bytes = 0, 0, FRAME.size + _page_bytes(content)
     places = range(HEADER.size, len(content) - frame_bytes + 1, frame_bytes)
     for number, at in enumerate(places, 1):
         _, size, *found, _, _ = FRAME.unpack_from(content, at)
         if tuple(found) != salts:
             break
         if size:
-            committed = number
-    return committed
+            frames, pages = number, size
+    return frames, pages
 
 
 def _page_bytes(content: bytes) -> int:

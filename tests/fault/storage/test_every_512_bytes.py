@@ -17,7 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.support.damaged_journal import RETAINED, Served, read_back, write
-from wavemq.storage.wal import committed_frames, pages_of
+from wavemq.storage.wal import committed, pages_of
 
 RECORDS = 96
 SECTOR_BYTES = 512
@@ -91,7 +91,8 @@ def is_superseded(folder: Path, name: str, at: int) -> bool:
         return False
     page = at // PAGE_BYTES + 1
     content = log.read_bytes()
-    return page in {number for number, _ in pages_of(content, committed_frames(content))}
+    frames, _ = committed(content)
+    return page in {number for number, _ in pages_of(content, frames)}
 
 
 def pool() -> Any:

@@ -63,11 +63,21 @@ def test_pages_of_which_the_log_holds_a_newer_version_are_not_looked_at(database
     sums = PageSums(database)
     sums.check(())
     newer = random.Random(2).randbytes(PAGE_BYTES)
-    sums.update({2: newer, 7: newer})
+    sums.update({2: memoryview(newer), 7: memoryview(newer)}, 7)
     assert PageSums(database).check({2, 7}) == Checked()
     content = bytearray(database.read_bytes())
     content[PAGE_BYTES : 2 * PAGE_BYTES] = newer
     database.write_bytes(content)
+    assert PageSums(database).check(()) == Checked()
+
+
+def test_sums_of_pages_that_the_database_gave_up_are_forgotten(database: Path) -> None:
+    sums = PageSums(database)
+    sums.check(())
+    first = memoryview(database.read_bytes())[:PAGE_BYTES]
+    sums.update({1: first}, 3)
+    content = database.read_bytes()
+    database.write_bytes(content[: 3 * PAGE_BYTES] + bytes(2 * PAGE_BYTES))
     assert PageSums(database).check(()) == Checked()
 
 

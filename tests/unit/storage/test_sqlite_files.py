@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -266,3 +267,29 @@ def test_failing_file_is_a_fault_at_every_call(
     with pytest.raises(StorageFaultError, match="disk failed"):
         call(journal)
     journal.close()
+
+
+def test_log_that_another_program_has_brought_into_the_file_is_no_damage(tmp_path: Path) -> None:
+    living = tmp_path / "living"
+    journal = fill_and_leave_open(living)
+    killed = tmp_path / "killed"
+    shutil.copytree(living, killed)
+    journal.close()
+    connection = sqlite3.connect(killed / FILE_NAME)
+    assert connection.execute("SELECT COUNT(*) FROM records").fetchone() == (3,)
+    connection.close()  # the last one: it brings the log into the database
+    assert not (killed / f"{FILE_NAME}-wal").exists()
+    for _ in range(2):
+        reopened = SqliteJournal(killed)
+        assert reopened.statistics().records == 3
+        assert (reopened.statistics().corrupt_count, reopened.statistics().repaired_count) == (0, 0)
+        reopened.close()
+
+
+def fill_and_leave_open(directory: Path) -> SqliteJournal:
+    """Return a journal whose file has sums, and whose log has more."""
+    SqliteJournal(directory).close()
+    journal = SqliteJournal(directory)
+    for number in range(1, 4):
+        journal.write(JournalBatch(records=[RecordRow(number, b"body" * 500, b"proof")]))
+    return journal
