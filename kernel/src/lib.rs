@@ -16,6 +16,7 @@ mod field;
 mod functions;
 mod gt;
 mod hashes;
+mod http2;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod lqibe;
@@ -32,6 +33,8 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "EncodingError",
         module.py().get_type::<bindings::EncodingError>(),
     )?;
+    module.add_class::<http2::Http2>()?;
+    module.add_class::<http2::ServerTls>()?;
     module.add_class::<bindings::WkdParams>()?;
     module.add_class::<bindings::WkdMasterKey>()?;
     module.add_class::<bindings::WkdSecretKey>()?;

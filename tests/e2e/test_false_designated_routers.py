@@ -20,6 +20,7 @@ from wavemq.clock import NANOSECONDS_PER_SECOND, Instant, SystemClock
 from wavemq.net.certificate import ServerCertificate, make_server_certificate
 from wavemq.testing import RouterProcess, RouterSettings
 from wavemq.testing.forgery import forge_proof
+from wavemq.testing.tls import server_context
 from wavemq.wave import signature
 from wavemq.wave.attestation_create import create_attestation
 from wavemq.wave.hashes import WAVEMQ_PERMISSION_SET, Hash
@@ -177,7 +178,7 @@ async def serving(
     claims: dict[Hash, tuple[str, bytes]], tls: ServerCertificate
 ) -> AsyncIterator[tuple[FalseRouter, str]]:
     false = FalseRouter(claims, {}, {what: asyncio.Event() for what, _ in claims.values()})
-    server = await asyncio.start_server(false.serve, "127.0.0.1", 0, ssl=tls.context)
+    server = await asyncio.start_server(false.serve, "127.0.0.1", 0, ssl=server_context(tls))
     async with server:
         yield false, f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 

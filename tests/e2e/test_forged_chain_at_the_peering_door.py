@@ -26,8 +26,8 @@ from wavemq.messages.message import (
 )
 from wavemq.messages.topic import Topic, TopicFilter
 from wavemq.net.addresses import Address
-from wavemq.net.link import dial_link
 from wavemq.testing.forgery import forge_proof
+from wavemq.testing.spliced_link import CHANNEL_OPTIONS, dial_link
 from wavemq.wave import signature
 from wavemq.wave.keyring import EntitySecret
 from wavemq.wire import mqpb_pb2 as mqpb
@@ -45,7 +45,7 @@ async def believe(_claim: RouterClaim, _certificate_signature: bytes) -> None:
 async def peering_channel(tier: Tier) -> AsyncIterator[grpc.aio.Channel]:
     async with (
         dial_link(Address.parse(tier.designated.peer), tier.namespace, believe) as link,
-        grpc.aio.insecure_channel(link.target) as channel,
+        grpc.aio.insecure_channel(link.target, options=CHANNEL_OPTIONS) as channel,
     ):
         yield channel
 

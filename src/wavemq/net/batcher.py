@@ -16,7 +16,7 @@ from typing import Final, Generic, TypeVar
 
 from wavemq.errors import QueueError, WaveMQError
 from wavemq.limits import MIB
-from wavemq.net.transport import Submission
+from wavemq.net.transport import Answer, Submission
 
 UNANSWERED_MAX: Final = 16_384
 UNANSWERED_BYTES_MAX: Final = 128 * MIB
@@ -68,16 +68,29 @@ class Batcher(Generic[RequestT]):
         return self._all.count
 
     async def submit(self, request: RequestT, size_bytes: int, connection: str) -> None:
-        """Hand a request on and wait for its answer.
+        """Hand a request on and wait for its answer; as `put`.
+
+        Raises:
+            QueueError: too much is waiting for an answer; nothing was done.
+            WaveMQError: the answer.
+        """
+        answered: asyncio.Future[WaveMQError | None] = asyncio.get_running_loop().create_future()
+        self.put(request, size_bytes, connection, partial(_settle, answered))
+        error = await answered
+        if error is not None:
+            raise error
+
+    def put(self, request: RequestT, size_bytes: int, connection: str, answer: Answer) -> None:
+        """Hand a request on.
 
         Args:
             request: what to hand on.
             size_bytes: what it holds in memory, about.
             connection: where it came from.
+            answer: told the outcome.
 
         Raises:
             QueueError: too much is waiting for an answer; nothing was done.
-            WaveMQError: the answer.
         """
         own = self._connections.get(connection) or _Unanswered()
         limits = self._limits
@@ -92,26 +105,17 @@ class Batcher(Generic[RequestT]):
         for one in (self._all, own):
             one.count += 1
             one.size_bytes += size_bytes
-        loop = asyncio.get_running_loop()
-        answered: asyncio.Future[WaveMQError | None] = loop.create_future()
         if not self._gathered:
-            loop.call_soon(self._flush)
-        answer = partial(self._answer, answered, size_bytes, connection)
-        self._gathered.append(Submission(request, answer, connection))
-        error = await answered
-        if error is not None:
-            raise error
+            asyncio.get_running_loop().call_soon(self._flush)
+        settle = partial(self._answer, answer, size_bytes, connection)
+        self._gathered.append(Submission(request, settle, connection))
 
     def _flush(self) -> None:
         gathered, self._gathered = self._gathered, []
         self._take(gathered)
 
     def _answer(
-        self,
-        answered: asyncio.Future[WaveMQError | None],
-        size_bytes: int,
-        connection: str,
-        error: WaveMQError | None,
+        self, answer: Answer, size_bytes: int, connection: str, error: WaveMQError | None
     ) -> None:
         own = self._connections[connection]
         for one in (self._all, own):
@@ -119,5 +123,9 @@ class Batcher(Generic[RequestT]):
             one.size_bytes -= size_bytes
         if own.count == 0:
             del self._connections[connection]
-        if not answered.done():  # cancelled: the caller has gone
-            answered.set_result(error)
+        answer(error)
+
+
+def _settle(answered: asyncio.Future[WaveMQError | None], error: WaveMQError | None) -> None:
+    if not answered.done():  # cancelled: the caller has gone
+        answered.set_result(error)

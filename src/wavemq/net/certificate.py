@@ -1,18 +1,15 @@
-"""The TLS certificate of a designated router, and how each side of a link sets TLS up.
+"""The TLS certificate of a designated router.
 
-Owns the self-signed certificate of wavemq.md 3, the two TLS contexts, and the certificate's
-*signature field*, over which the router's entity signs in the handshake. Refuses to know the
-handshake. Fault model: TLS alone proves nothing here, since nobody vouches for the certificate;
-what binds it to a namespace is the handshake inside.
+Owns the self-signed certificate of wavemq.md 3, and the certificate's *signature field*, over which
+the router's entity signs in the handshake. Refuses to know the handshake. Fault model: TLS alone
+proves nothing here, since nobody vouches for the certificate; what binds it to a namespace is the
+handshake inside.
 """
 
 from __future__ import annotations
 
-import ssl
-import tempfile
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 from cryptography import x509
@@ -35,14 +32,16 @@ CLOCK_SKEW: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class ServerCertificate:
-    """A certificate with its key loaded into a server-side TLS context.
+    """A certificate with its key.
 
     Attributes:
-        context: for accepted connections.
+        content: the certificate, DER.
+        key: its key, PKCS #8, DER.
         signature: the certificate's signature field, which the router's entity signs.
     """
 
-    context: ssl.SSLContext = field(repr=False)
+    content: bytes
+    key: bytes = field(repr=False)
     signature: bytes = field(repr=False)
 
 
@@ -65,32 +64,15 @@ def make_server_certificate(now: Instant) -> ServerCertificate:
         .not_valid_after(moment + LIFETIME)
         .sign(key, hashes.SHA256())
     )
-    context = _bare_context(ssl.PROTOCOL_TLS_SERVER)
-    # A session cannot be resumed: each link has a handshake of its own.
-    context.num_tickets = 0
-    context.options |= ssl.OP_NO_TICKET
-    # The ssl module reads keys from files only; this one lives as long as the next few lines.
-    with tempfile.TemporaryDirectory(prefix="wavemq-") as folder:
-        path = Path(folder) / "certificate.pem"
-        path.touch(mode=0o600)
-        path.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-            + certificate.public_bytes(serialization.Encoding.PEM)
-        )
-        context.load_cert_chain(path)
-    return ServerCertificate(context=context, signature=certificate.signature)
-
-
-def client_context() -> ssl.SSLContext:
-    """Return TLS for dialling: it trusts any certificate, the handshake inside decides."""
-    context = _bare_context(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+    return ServerCertificate(
+        content=certificate.public_bytes(serialization.Encoding.DER),
+        key=key.private_bytes(
+            serialization.Encoding.DER,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+        signature=certificate.signature,
+    )
 
 
 def certificate_signature(certificate: bytes | None) -> bytes:
@@ -127,9 +109,3 @@ def certificate_signature(certificate: bytes | None) -> bytes:
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
         raise HandshakeError("the router's TLS certificate is not signed by its own key") from error
     return parsed.signature
-
-
-def _bare_context(protocol: int) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context

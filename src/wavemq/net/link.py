@@ -1,11 +1,10 @@
-"""Peering links: TCP, TLS, the handshake, then HTTP/2 handed over to gRPC (wavemq.md 3).
+"""Peering links: TCP, TLS, the handshake, then HTTP/2 (wavemq.md 3).
 
-Owns both ends of a link: `PeeringListener` accepts, `dial_link` dials. gRPC opens its own sockets
-and has no place for bytes before HTTP/2, so each link ends at a Unix socket in a private folder
-and the bytes are spliced (docs/adr/0003-peering-link.md). Refuses to know messages. Fault model:
-whoever reaches the listener may be hostile, slow or gone: each handshake has one deadline from
-accept to the first byte of HTTP/2, all work per connection is small, and when too many handshakes
-are open the oldest is dropped for the newest. Nobody waits for anybody else.
+Owns both ends of a link: `PeeringListener` accepts, `dial_link` dials. TLS and HTTP/2 are the
+kernel's, what is said between them is decided here (docs/adr/0010-transport.md). Refuses to know
+messages. Fault model: whoever reaches the listener may be hostile, slow or gone: each handshake has
+one deadline from accept to the first byte of HTTP/2, all work per connection is small, and when too
+many handshakes are open the oldest is dropped for the newest. Nobody waits for anybody else.
 """
 
 from __future__ import annotations
@@ -13,36 +12,38 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import shutil
 import socket
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import structlog
 
+from wavemq._kernel import ServerTls
 from wavemq.errors import HandshakeError, UnavailableError, WaveMQError
 from wavemq.limits import HANDSHAKE_SECONDS_MAX
 from wavemq.net.addresses import Address
-from wavemq.net.certificate import ServerCertificate, certificate_signature, client_context
-from wavemq.net.splice import LINGER_SECONDS_MAX, STALL_SECONDS_MAX, SpliceEnd, join
+from wavemq.net.certificate import ServerCertificate, certificate_signature
+from wavemq.net.grpc_channel import Channel
+from wavemq.net.link_end import LinkEnd, watch_for_black_holes
+from wavemq.net.reactor import Reactor, running_reactor
 from wavemq.wave.hashes import Hash
 from wavemq.wire.handshake import ClientHandshake, RouterClaim, ServerHandshake
 
+STALL_SECONDS_MAX: Final = 60.0
+"""A peer that takes no byte for that long while bytes wait for it is gone."""
 HANDSHAKES_MAX: Final = 256
 """Handshakes under way at once; one more drops the oldest."""
 LINKS_MAX: Final = 4096
 """Established links; one more is refused."""
 DIAL_SECONDS_MAX: Final = 30.0
 """From the first packet to the checked claim (wavemq.md 3)."""
+HAPPY_EYEBALLS_SECONDS: Final = 0.25
+"""Between attempts at the addresses of one name (RFC 8305)."""
 _PAUSE_SECONDS: Final = 0.1
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_FOLDER_PATH_BYTES_MAX: Final = 90
-"""Unix socket addresses have 108 bytes; folder and name must fit."""
 
 _log = structlog.get_logger("wavemq.net.link")
 
@@ -67,48 +68,34 @@ class LinkLimits:
     links_max: int = LINKS_MAX
 
 
-def private_folder() -> Path:
-    """Make a folder for Unix sockets that only this user can enter (mode 0700)."""
-    folder = tempfile.mkdtemp(prefix="wavemq-")
-    if len(os.fsencode(folder)) > _FOLDER_PATH_BYTES_MAX:
-        os.rmdir(folder)
-        folder = tempfile.mkdtemp(prefix="wavemq-", dir="/tmp")
-    return Path(folder)
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a private folder and the sockets in it."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 class PeeringListener:
-    """Accepts peers and splices each to the gRPC server behind it.
-
-    Each link reaches the gRPC server from a socket path of its own, so that `context.peer()` there
-    tells links apart.
+    """Accepts peers and hands each to the service behind it.
 
     Args:
         listening: bound and listening; closed by its owner.
+        reactor: of this event loop.
+        service: number of what serves links.
         certificate: shown to every peer.
         claims: what to answer, per namespace that this router may route.
-        backend: path of the gRPC server's Unix socket; links get names beside it.
         limits: bounds.
     """
 
     def __init__(
         self,
         listening: socket.socket,
+        reactor: Reactor,
+        service: int,
         *,
         certificate: ServerCertificate,
         claims: Mapping[Hash, RouterClaim],
-        backend: Path,
         limits: LinkLimits | None = None,
     ) -> None:
         listening.setblocking(False)
         self._listening = listening
-        self._certificate = certificate
+        self._tls = ServerTls(certificate.content, certificate.key)
         self._answers = {namespace: claim.to_bytes() for namespace, claim in claims.items()}
-        self._backend = backend
+        self._reactor = reactor
+        self._service = service
         self._limits = limits or LinkLimits()
         self._handshakes: dict[int, asyncio.Task[None]] = {}
         self._links: set[int] = set()
@@ -163,81 +150,77 @@ class PeeringListener:
         connection.close()
 
     async def _serve_peer(self, number: int, connection: socket.socket, peer: str) -> None:
-        outward = SpliceEnd(stall_s=self._limits.stall_s)
+        end: LinkEnd | None = None
         try:
-            namespace = await self._shake(outward, connection)
+            async with asyncio.timeout(self._limits.handshake_s):
+                end = self._accept(connection)
+                namespace = await self._shake(end)
             del self._handshakes[number]
             self._links.add(number)
             _log.info("peer_linked", peer=peer, namespace=namespace.to_text(), link=number)
-            await self._splice(number, outward)
-            _log.info("peer_gone", peer=peer, link=number)
+            await asyncio.wait({end.closed})
+            _log.info("peer_gone", peer=peer, link=number, reason=end.reason)
         except (TimeoutError, WaveMQError, OSError) as error:
             _log.warning("peer_handshake_failed", peer=peer, link=number, reason=_reason(error))
         finally:
-            outward.abort()
+            if end is not None:
+                end.abort()
 
-    async def _shake(self, end: SpliceEnd, connection: socket.socket) -> Hash:
-        """Do TLS and our part of the handshake; return when the first byte of HTTP/2 is here."""
-        async with asyncio.timeout(self._limits.handshake_s):
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: end,
-                connection,
-                ssl=self._certificate.context,
-                ssl_handshake_timeout=self._limits.handshake_s,
-                ssl_shutdown_timeout=LINGER_SECONDS_MAX,
-            )
-            handshake = ServerHandshake()
-            namespace: Hash | None = None
-            while namespace is None:
-                namespace = handshake.receive(await _some(end, "before it named a namespace"))
-            answer = self._answers.get(namespace)
-            if answer is None:
-                raise HandshakeError(f"this router does not route {namespace.to_text()}")
-            end.send(answer)
-            end.unreceive(handshake.surplus or await _some(end, "after it got our claim"))
+    def _accept(self, connection: socket.socket) -> LinkEnd:
+        watch_for_black_holes(connection)
+        number = self._reactor.http2.accept(
+            connection.detach(),
+            self._service,
+            self._tls,
+            self._limits.handshake_s,
+            self._limits.stall_s,
+        )
+        return LinkEnd(self._reactor, number)
+
+    async def _shake(self, end: LinkEnd) -> Hash:
+        """Do our part of the handshake; return when the first byte of HTTP/2 is here."""
+        await end.wait_secured()
+        handshake = ServerHandshake()
+        namespace: Hash | None = None
+        while namespace is None:
+            namespace = handshake.receive(await _some(end, "before it named a namespace"))
+        answer = self._answers.get(namespace)
+        if answer is None:
+            raise HandshakeError(f"this router does not route {namespace.to_text()}")
+        end.send(answer)
+        end.begin(handshake.surplus or await _some(end, "after it got our claim"))
         return namespace
-
-    async def _splice(self, number: int, outward: SpliceEnd) -> None:
-        inward = SpliceEnd()
-        name = self._backend.with_name(f"link-{number}")
-        inside = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            inside.setblocking(False)
-            inside.bind(os.fspath(name))
-            loop = asyncio.get_running_loop()
-            await loop.sock_connect(inside, os.fspath(self._backend))
-            await loop.create_unix_connection(lambda: inward, sock=inside)
-            join(outward, inward)
-            await asyncio.wait({outward.closed, inward.closed})
-        except OSError as error:
-            _log.error("peer_splice_failed", link=number, reason=_reason(error))
-        finally:
-            inward.abort()
-            inside.close()
-            name.unlink(missing_ok=True)
 
 
 class DialledLink:
     """An established link toward a designated router, as seen by its owner.
 
     Attributes:
-        target: for a gRPC channel; takes exactly one connection.
+        channel: for calls.
         router: hash of the router's entity, checked.
     """
 
-    def __init__(self, target: str, router: Hash, outward: SpliceEnd) -> None:
-        self.target = target
+    def __init__(self, channel: Channel, router: Hash, end: LinkEnd) -> None:
+        self.channel = channel
         self.router = router
-        self._outward = outward
+        self._end = end
 
     @property
     def is_lost(self) -> bool:
         """Whether the connection has ended."""
-        return self._outward.closed.done()
+        return self._end.closed.done()
+
+    async def wait_begun(self) -> None:
+        """Return when the other end has shown that it speaks HTTP/2.
+
+        Raises:
+            OSError: the connection has ended.
+        """
+        await self._end.wait_begun()
 
     async def wait_lost(self) -> None:
         """Return when the connection has ended."""
-        await asyncio.wait({self._outward.closed})
+        await asyncio.wait({self._end.closed})
 
 
 @asynccontextmanager
@@ -264,37 +247,50 @@ async def dial_link(
         WaveMQError: what `check` raised.
     """
     limits = limits or LinkLimits()
-    outward = SpliceEnd(stall_s=limits.stall_s)
-    try:
+    async with running_reactor() as reactor:
+        end: LinkEnd | None = None
         try:
-            async with asyncio.timeout(dial_s):
-                claim = await _claim(outward, address, namespace, limits)
-                shown = outward.transport.get_extra_info("ssl_object")
-                await check(claim, certificate_signature(shown.getpeercert(binary_form=True)))
-        except TimeoutError as error:
-            raise UnavailableError(f"no handshake with {address} within the time limit") from error
-        except OSError as error:
-            raise UnavailableError(f"{address} cannot be reached: {_reason(error)}") from error
-        async with AsyncExitStack() as stack:
-            target = await _offer(outward, stack)
-            yield DialledLink(target, claim.router, outward)
+            try:
+                async with asyncio.timeout(dial_s):
+                    end = await _dial(reactor, address, limits)
+                    claim, surplus, certificate = await _claim(end, namespace, limits)
+                    await check(claim, certificate_signature(certificate))
+            except TimeoutError as error:
+                raise UnavailableError(
+                    f"no handshake with {address} within the time limit"
+                ) from error
+            except OSError as error:
+                raise UnavailableError(f"{address} cannot be reached: {_reason(error)}") from error
+            end.begin(surplus)
+            channel = Channel(reactor, end.number, authority=str(address))
+            yield DialledLink(channel, claim.router, end)
+        finally:
+            if end is not None:
+                end.abort()
+
+
+async def _dial(reactor: Reactor, address: Address, limits: LinkLimits) -> LinkEnd:
+    """Connect, to whichever address of a name answers first, and hand over to the kernel."""
+    transport, _ = await asyncio.get_running_loop().create_connection(
+        asyncio.Protocol, address.host, address.port, happy_eyeballs_delay=HAPPY_EYEBALLS_SECONDS
+    )
+    try:
+        # The other end says nothing before our first bytes, so that none can be lost here.
+        connection = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
     finally:
-        outward.abort()
+        transport.abort()
+    watch_for_black_holes(connection)
+    number = reactor.http2.dial(
+        connection.detach(), address.host, limits.handshake_s, limits.handshake_s, limits.stall_s
+    )
+    return LinkEnd(reactor, number)
 
 
 async def _claim(
-    end: SpliceEnd, address: Address, namespace: Hash, limits: LinkLimits
-) -> RouterClaim:
-    await asyncio.get_running_loop().create_connection(
-        lambda: end,
-        address.host,
-        address.port,
-        ssl=client_context(),
-        server_hostname=address.host,
-        ssl_handshake_timeout=limits.handshake_s,
-        ssl_shutdown_timeout=LINGER_SECONDS_MAX,
-        happy_eyeballs_delay=0.25,
-    )
+    end: LinkEnd, namespace: Hash, limits: LinkLimits
+) -> tuple[RouterClaim, bytes, bytes]:
+    """Return what the other end claims, what followed it, and the certificate it showed."""
+    certificate = await end.wait_secured()
     handshake = ClientHandshake(namespace)
     end.send(handshake.opening)
     async with asyncio.timeout(limits.handshake_s):
@@ -304,51 +300,10 @@ async def _claim(
             if not chunk:
                 raise handshake.receive_end()
             claim = handshake.receive(chunk)
-    end.unreceive(handshake.surplus)
-    return claim
+    return claim, handshake.surplus, certificate
 
 
-async def _offer(outward: SpliceEnd, stack: AsyncExitStack) -> str:
-    """Listen for one gRPC channel at a private path and join it to the link."""
-    folder = private_folder()
-    stack.callback(remove_folder, folder)
-    ends: list[SpliceEnd] = []
-
-    def accept() -> SpliceEnd:
-        inward = _InwardEnd(outward, is_first=not ends)
-        ends.append(inward)
-        return inward
-
-    path = folder / "uplink.sock"
-    server = await asyncio.get_running_loop().create_unix_server(accept, path)
-
-    def close() -> None:
-        server.close()
-        for end in ends:
-            end.abort()
-
-    stack.callback(close)
-    return f"unix:{path}"
-
-
-class _InwardEnd(SpliceEnd):
-    """The channel's side of a dialled link; a second connection would have no handshake."""
-
-    def __init__(self, outward: SpliceEnd, *, is_first: bool) -> None:
-        super().__init__()
-        self._outward = outward
-        self._is_first = is_first
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Join the first connection to the link, refuse others."""
-        super().connection_made(transport)
-        if self._is_first:
-            join(self._outward, self)
-        else:
-            self.abort()
-
-
-async def _some(end: SpliceEnd, when: str) -> bytes:
+async def _some(end: LinkEnd, when: str) -> bytes:
     chunk = await end.receive()
     if not chunk:
         raise HandshakeError(f"the peer closed the connection {when}")

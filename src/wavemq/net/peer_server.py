@@ -18,7 +18,6 @@ from functools import partial
 from typing import Final
 
 import grpc
-import grpc.aio
 
 from wavemq.errors import InvalidParameterError
 from wavemq.messages.message import Message
@@ -26,17 +25,11 @@ from wavemq.net.batcher import Batcher
 from wavemq.net.certificate import ServerCertificate
 from wavemq.net.consuming import EXTENSIONS, EXTENSIONS_KEY, JOURNAL_KEY, serve_consumption
 from wavemq.net.frame_receiving import FrameReceiving, Unanswered
-from wavemq.net.grpc_door import (
-    SERVER_OPTIONS,
-    STOP_SECONDS_MAX,
-    conversing,
-    outcome,
-    streaming,
-    unary,
-    write_batch,
-)
-from wavemq.net.link import LinkLimits, PeeringListener, private_folder, remove_folder
+from wavemq.net.grpc_door import conversing, outcome, streaming, unary
+from wavemq.net.grpc_server import GrpcServer, ServedCall
+from wavemq.net.link import LinkLimits, PeeringListener
 from wavemq.net.proof_memory import ProofMemory, SentProofs
+from wavemq.net.reactor import running_reactor
 from wavemq.net.transport import LinkId, PeerPort
 from wavemq.wave.hashes import Hash
 from wavemq.wire import mqpb_pb2 as mqpb
@@ -53,17 +46,19 @@ from wavemq.wire.convert import (
 from wavemq.wire.handshake import RouterClaim
 
 SERVICE: Final = "mqpb.WAVEMQPeering"
+PATHS: Final = tuple(
+    f"/{SERVICE}/{method}"
+    for method in (
+        "PeerPublish",
+        "PeerPublishStream",
+        "PeerSubscribe",
+        "PeerConsume",
+        "PeerUnsubscribe",
+        "PeerQueryRequest",
+    )
+)
 PUBLISH_STREAMS_MAX: Final = 4
 """Streams of messages on one link; a site needs one."""
-
-PublishContext = grpc.aio.ServicerContext[mqpb.PeerPublishParams, mqpb.PeerPublishResponse]
-PublishStreamContext = grpc.aio.ServicerContext[mqpb.PeerPublishFrames, mqpb.PeerPublishAnswers]
-SubscribeContext = grpc.aio.ServicerContext[mqpb.PeerSubscribeParams, mqpb.SubscriptionMessage]
-ConsumeContext = grpc.aio.ServicerContext[mqpb.PeerConsumeRequest, mqpb.ConsumeResponse]
-UnsubscribeContext = grpc.aio.ServicerContext[
-    mqpb.PeerUnsubscribeParams, mqpb.PeerUnsubscribeResponse
-]
-QueryContext = grpc.aio.ServicerContext[mqpb.PeerQueryParams, mqpb.QueryMessage]
 
 
 class PeerService:
@@ -96,7 +91,7 @@ class PeerService:
         )
 
     async def _publish(
-        self, params: mqpb.PeerPublishParams, context: PublishContext
+        self, params: mqpb.PeerPublishParams, context: ServedCall[mqpb.PeerPublishResponse]
     ) -> mqpb.PeerPublishResponse:
         error = await outcome("PeerPublish", self._submit(params, context.peer()))
         return mqpb.PeerPublishResponse(error=None if error is None else error_to_wire(error))
@@ -112,7 +107,9 @@ class PeerService:
         self._proofs.remember(message.namespace, message.source, message.proof)
 
     async def _publish_stream(
-        self, requests: AsyncIterator[mqpb.PeerPublishFrames], context: PublishStreamContext
+        self,
+        requests: AsyncIterator[mqpb.PeerPublishFrames],
+        context: ServedCall[mqpb.PeerPublishAnswers],
     ) -> None:
         link = context.peer()
         if self._publish_streams[link] >= PUBLISH_STREAMS_MAX:
@@ -131,32 +128,40 @@ class PeerService:
             if not self._publish_streams[link]:
                 del self._publish_streams[link]
 
-    async def _subscribe(self, params: mqpb.PeerSubscribeParams, context: SubscribeContext) -> None:
+    async def _subscribe(
+        self, params: mqpb.PeerSubscribeParams, context: ServedCall[mqpb.SubscriptionMessage]
+    ) -> None:
         error = await outcome("PeerSubscribe", self._deliver(params, context))
         if error is not None:
             await context.write(mqpb.SubscriptionMessage(error=error_to_wire(error)))
 
-    async def _deliver(self, params: mqpb.PeerSubscribeParams, context: SubscribeContext) -> None:
+    async def _deliver(
+        self, params: mqpb.PeerSubscribeParams, context: ServedCall[mqpb.SubscriptionMessage]
+    ) -> None:
         request = subscription_from_wire(params)
         deliveries = await self._port.subscribe(request, LinkId(context.peer()))
         sent = SentProofs()
         try:
             await context.send_initial_metadata(())
             while True:
-                responses = (_elided(message, sent) for message in await deliveries.take())
-                await write_batch(context, responses, deliveries.note_written)
+                responses = [_elided(message, sent) for message in await deliveries.take()]
+                await context.write_all(responses, deliveries.note_written)
         finally:
             await deliveries.aclose()
 
     async def _consume(
-        self, requests: AsyncIterator[mqpb.PeerConsumeRequest], context: ConsumeContext
+        self,
+        requests: AsyncIterator[mqpb.PeerConsumeRequest],
+        context: ServedCall[mqpb.ConsumeResponse],
     ) -> None:
         error = await outcome("PeerConsume", self._deliver_acknowledged(requests, context))
         if error is not None:
             await context.write(mqpb.ConsumeResponse(error=error_to_wire(error)))
 
     async def _deliver_acknowledged(
-        self, requests: AsyncIterator[mqpb.PeerConsumeRequest], context: ConsumeContext
+        self,
+        requests: AsyncIterator[mqpb.PeerConsumeRequest],
+        context: ServedCall[mqpb.ConsumeResponse],
     ) -> None:
         first = await anext(requests, mqpb.PeerConsumeRequest())
         if not first.HasField("subscribe"):
@@ -181,7 +186,7 @@ class PeerService:
         )
 
     async def _unsubscribe(
-        self, params: mqpb.PeerUnsubscribeParams, context: UnsubscribeContext
+        self, params: mqpb.PeerUnsubscribeParams, context: ServedCall[mqpb.PeerUnsubscribeResponse]
     ) -> mqpb.PeerUnsubscribeResponse:
         error = await outcome(
             "PeerUnsubscribe", self._end_subscription(params, LinkId(context.peer()))
@@ -192,12 +197,16 @@ class PeerService:
         source = hash_from_wire(params.sourceEntity, "source entity")
         await self._port.unsubscribe(source, params.id, link)
 
-    async def _query(self, params: mqpb.PeerQueryParams, context: QueryContext) -> None:
+    async def _query(
+        self, params: mqpb.PeerQueryParams, context: ServedCall[mqpb.QueryMessage]
+    ) -> None:
         error = await outcome("PeerQueryRequest", self._answer(params, context))
         if error is not None:
             await context.write(mqpb.QueryMessage(error=error_to_wire(error)))
 
-    async def _answer(self, params: mqpb.PeerQueryParams, context: QueryContext) -> None:
+    async def _answer(
+        self, params: mqpb.PeerQueryParams, context: ServedCall[mqpb.QueryMessage]
+    ) -> None:
         async for batch in self._port.query(query_from_wire(params)):
             for message in batch:
                 # In full each time: the original's site routers keep no proofs of a query.
@@ -232,18 +241,16 @@ async def serve_peers(
         claims: what to answer in the handshake, per namespace.
         limits: bounds of links.
     """
-    folder = private_folder()
-    backend = folder / "peering.sock"
-    server = grpc.aio.server(options=SERVER_OPTIONS, compression=grpc.Compression.Gzip)
-    server.add_generic_rpc_handlers((PeerService(port).handler(),))
-    try:
-        server.add_insecure_port(f"unix:{backend}")
-        await server.start()
+    async with running_reactor() as reactor:
+        server = GrpcServer(reactor, PeerService(port).handler(), PATHS, is_compressing=True)
         try:
             yield PeeringListener(
-                listening, certificate=certificate, claims=claims, backend=backend, limits=limits
+                listening,
+                reactor,
+                server.number,
+                certificate=certificate,
+                claims=claims,
+                limits=limits,
             )
         finally:
-            await server.stop(STOP_SECONDS_MAX)
-    finally:
-        remove_folder(folder)
+            await server.stop()

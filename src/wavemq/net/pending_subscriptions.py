@@ -66,17 +66,23 @@ class PendingSubscriptions:
             if not own:
                 self._subscribing.pop(connection, None)
 
+    def is_anything_awaited(self, connection: str) -> bool:
+        """Whether what this connection publishes now has to wait."""
+        return (
+            connection in self._gates
+            or connection not in self._known
+            or bool(self._arriving)
+            or connection in self._subscribing
+        )
+
     async def wait_effective(self, connection: str) -> None:
         """Return when what this connection asked for before is effective, or after a while.
 
         Callers of one connection return in the order in which they came.
         """
-        gate = self._gates.get(connection)
-        if gate is None:
-            is_new = connection not in self._known
-            if not (is_new or self._arriving or connection in self._subscribing):
-                return
-            gate = self._gates[connection] = _Gate()
+        if not self.is_anything_awaited(connection):
+            return
+        gate = self._gates.setdefault(connection, _Gate())
         gate.callers_count += 1
         try:
             async with gate.turn:

@@ -13,17 +13,15 @@ from functools import partial
 from random import Random
 from typing import Final
 
-import grpc
-import grpc.aio
 import structlog
 
 from wavemq.errors import DesignatedRouterLinkDownError, UnavailableError, WaveMQError
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.net.addresses import Address
 from wavemq.net.backoff import Backoff
-from wavemq.net.link import LinkLimits, dial_link
+from wavemq.net.link import DialledLink, LinkLimits, dial_link
 from wavemq.net.transport import UplinkPort
-from wavemq.net.uplink_session import CHANNEL_OPTIONS, UplinkSession
+from wavemq.net.uplink_session import UplinkSession
 from wavemq.routing.effects import Delivery
 from wavemq.routing.records import QueueId
 from wavemq.wave.hashes import Hash
@@ -128,27 +126,23 @@ class Uplink:
         """Establish a link and hold it until it is lost."""
         check = partial(self._port.check_router, self.namespace)
         async with dial_link(self.address, self.namespace, check, limits=self._limits) as link:
-            channel = grpc.aio.insecure_channel(
-                link.target,
-                options=(*CHANNEL_OPTIONS, ("grpc.default_authority", str(self.address))),
-                compression=grpc.Compression.Gzip,
+            await self._wait_begun(link)
+            session = UplinkSession(
+                link.channel, self.namespace, self._port, is_lost=lambda: link.is_lost
             )
-            async with channel:
-                await self._wait_ready(channel)
-                session = UplinkSession(channel, self.namespace, self._port)
-                try:
-                    await session.run(link.wait_lost(), partial(self._begin, session))
-                finally:
-                    self._session = None
-                    self._port.uplink_lost(self.namespace)
+            try:
+                await session.run(link.wait_lost(), partial(self._begin, session))
+            finally:
+                self._session = None
+                self._port.uplink_lost(self.namespace)
 
-    async def _wait_ready(self, channel: grpc.aio.Channel) -> None:
+    async def _wait_begun(self, link: DialledLink) -> None:
         """Have HTTP/2 begin now: the other end drops a link on which nothing follows."""
         limit_s = (self._limits or LinkLimits()).handshake_s
         try:
             async with asyncio.timeout(limit_s):
-                await channel.channel_ready()
-        except TimeoutError as error:
+                await link.wait_begun()
+        except (TimeoutError, OSError) as error:
             raise UnavailableError(
                 f"the designated router at {self.address} did not begin HTTP/2 within {limit_s:g} s"
             ) from error

@@ -19,6 +19,7 @@ import structlog
 from wavemq.errors import InvalidParameterError
 from wavemq.net.consuming import EXTENSIONS, EXTENSIONS_KEY
 from wavemq.net.frame_sending import FrameSending, Report, SingleFrames, StreamedFrames
+from wavemq.net.grpc_channel import Call, CallingChannel
 from wavemq.routing.effects import Delivery
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.convert import raise_wire_error
@@ -30,7 +31,7 @@ the other end is gone. That of the network itself is noticed by TCP."""
 THIN_LINK_BYTES_PER_SECOND: Final = 1024
 """A link that is slower than that is none."""
 
-FrameStream = grpc.aio.StreamStreamCall[mqpb.PeerPublishFrames, mqpb.PeerPublishAnswers]
+FrameStream = Call[mqpb.PeerPublishFrames, mqpb.PeerPublishAnswers]
 
 _log = structlog.get_logger("wavemq.net.uplink")
 
@@ -52,7 +53,7 @@ class UplinkPublishing:
 
     def __init__(
         self,
-        channel: grpc.aio.Channel,
+        channel: CallingChannel,
         group: asyncio.TaskGroup,
         *,
         report: Report,
@@ -66,16 +67,12 @@ class UplinkPublishing:
         self._under_way_bytes = 0
         self._unsent: list[Delivery] = []
         self._frames: FrameSending | None = None  # until it is known what the other end knows
-        self._publish: grpc.aio.UnaryUnaryMultiCallable[
-            mqpb.PeerPublishParams, mqpb.PeerPublishResponse
-        ] = channel.unary_unary(
+        self._publish = channel.unary_unary(
             f"/{SERVICE}/PeerPublish",
             request_serializer=mqpb.PeerPublishParams.SerializeToString,
             response_deserializer=mqpb.PeerPublishResponse.FromString,
         )
-        self._publish_stream: grpc.aio.StreamStreamMultiCallable[
-            mqpb.PeerPublishFrames, mqpb.PeerPublishAnswers
-        ] = channel.stream_stream(
+        self._publish_stream = channel.stream_stream(
             f"/{SERVICE}/PeerPublishStream",
             request_serializer=mqpb.PeerPublishFrames.SerializeToString,
             response_deserializer=mqpb.PeerPublishAnswers.FromString,

@@ -24,10 +24,10 @@ from wavemq.errors import (
     UpstreamError,
     WaveMQError,
 )
-from wavemq.limits import FRAME_BYTES_MAX
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.net.acknowledging import Acknowledgements
 from wavemq.net.consuming import EXTENSIONS, EXTENSIONS_KEY, JOURNAL_KEY
+from wavemq.net.grpc_channel import Call, CallingChannel
 from wavemq.net.proof_memory import ReceivedProofs
 from wavemq.net.transport import DownlinkMessage, Submission, UplinkPort
 from wavemq.net.uplink_publishing import (
@@ -60,25 +60,10 @@ RECEIVED_MAX: Final = 1024
 CONSUME_CREDIT: Final = 256
 """Messages of one subscription that the other end sends before the first is acknowledged."""
 QUERY_BATCH_MAX: Final = 64
-PING_MILLISECONDS: Final = 320_000
-"""The original's server ends links that ping more often than every 5 minutes."""
-
-CHANNEL_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
-    ("grpc.max_receive_message_length", FRAME_BYTES_MAX),
-    ("grpc.max_send_message_length", FRAME_BYTES_MAX),
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.service_config_disable_resolution", 1),
-    ("grpc.enable_retries", 0),
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.keepalive_time_ms", PING_MILLISECONDS),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-)
-
 _log = structlog.get_logger("wavemq.net.uplink")
 
 
-ConsumeStream = grpc.aio.StreamStreamCall[mqpb.PeerConsumeRequest, mqpb.ConsumeResponse]
+ConsumeStream = Call[mqpb.PeerConsumeRequest, mqpb.ConsumeResponse]
 
 
 class _UnknownCallError(Exception):
@@ -92,17 +77,20 @@ class UplinkSession:
         channel: to the designated router.
         namespace: that it routes.
         port: of our router.
+        is_lost: whether the link under the channel is lost: its calls may end before that is told.
         answer_s: seconds for the answer to a publish, beside those that what is under way takes.
     """
 
     def __init__(
         self,
-        channel: grpc.aio.Channel,
+        channel: CallingChannel,
         namespace: Hash,
         port: UplinkPort,
         *,
+        is_lost: Callable[[], bool] = lambda: False,
         answer_s: float = ANSWER_SECONDS_MAX,
     ) -> None:
+        self._is_lost = is_lost
         self._namespace = namespace
         self._port = port
         self._answer_s = answer_s
@@ -117,34 +105,26 @@ class UplinkSession:
         self._confirming: set[asyncio.Future[None]] = set()
         self._following: dict[QueueId, asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(RECEIVED_MAX)
-        self._subscribe: grpc.aio.UnaryStreamMultiCallable[
-            mqpb.PeerSubscribeParams, mqpb.SubscriptionMessage
-        ] = channel.unary_stream(
+        self._subscribe = channel.unary_stream(
             f"/{SERVICE}/PeerSubscribe",
             request_serializer=mqpb.PeerSubscribeParams.SerializeToString,
             response_deserializer=mqpb.SubscriptionMessage.FromString,
         )
-        self._consume: grpc.aio.StreamStreamMultiCallable[
-            mqpb.PeerConsumeRequest, mqpb.ConsumeResponse
-        ] = channel.stream_stream(
+        self._consume = channel.stream_stream(
             f"/{SERVICE}/PeerConsume",
             request_serializer=mqpb.PeerConsumeRequest.SerializeToString,
             response_deserializer=mqpb.ConsumeResponse.FromString,
         )
         self._is_consume_known = True
-        self._unsubscribe: grpc.aio.UnaryUnaryMultiCallable[
-            mqpb.PeerUnsubscribeParams, mqpb.PeerUnsubscribeResponse
-        ] = channel.unary_unary(
+        self._unsubscribe = channel.unary_unary(
             f"/{SERVICE}/PeerUnsubscribe",
             request_serializer=mqpb.PeerUnsubscribeParams.SerializeToString,
             response_deserializer=mqpb.PeerUnsubscribeResponse.FromString,
         )
-        self._query: grpc.aio.UnaryStreamMultiCallable[mqpb.PeerQueryParams, mqpb.QueryMessage] = (
-            channel.unary_stream(
-                f"/{SERVICE}/PeerQueryRequest",
-                request_serializer=mqpb.PeerQueryParams.SerializeToString,
-                response_deserializer=mqpb.QueryMessage.FromString,
-            )
+        self._query = channel.unary_stream(
+            f"/{SERVICE}/PeerQueryRequest",
+            request_serializer=mqpb.PeerQueryParams.SerializeToString,
+            response_deserializer=mqpb.QueryMessage.FromString,
         )
 
     async def run(self, wait_lost: Awaitable[None], on_ready: Callable[[], None]) -> None:
@@ -232,6 +212,8 @@ class UplinkSession:
         except WaveMQError as refusal:
             error = refusal
         except grpc.aio.AioRpcError as failure:
+            if self._is_lost():
+                raise SessionEndedError("the connection was lost") from failure
             error = UpstreamError(f"the subscription's stream broke: {describe(failure)}")
         finally:
             _settle(confirmed)

@@ -9,22 +9,25 @@ import grpc.aio
 import pytest
 
 from wavemq.limits import FRAME_BYTES_MAX
-from wavemq.net.grpc_door import SERVER_OPTIONS
+from wavemq.net.addresses import Address, bound_address, listen
+from wavemq.net.grpc_server import GrpcServer
+from wavemq.net.reactor import running_reactor
 
 
 async def test_message_is_refused_by_its_size_after_decompression() -> None:
     async def count(request: bytes, _context: Any) -> bytes:
         return str(len(request)).encode()
 
-    server = grpc.aio.server(options=SERVER_OPTIONS)
     handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         "Count": grpc.unary_unary_rpc_method_handler(count)
     }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Door", handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
+    handler = grpc.method_handlers_generic_handler("test.Door", handlers)
+    listening = listen(Address("127.0.0.1", 0))
+    port = bound_address(listening).port
     options: list[tuple[str, int]] = [("grpc.max_send_message_length", -1)]
-    try:
+    async with running_reactor() as reactor:
+        server = GrpcServer(reactor, handler, ["/test.Door/Count"])
+        listener = reactor.http2.listen(listening.detach(), server.number, 1)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
             ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
                 "/test.Door/Count"
@@ -34,5 +37,5 @@ async def test_message_is_refused_by_its_size_after_decompression() -> None:
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await ask(flood, compression=grpc.Compression.Gzip)
         assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-    finally:
-        await server.stop(0)
+        await reactor.stop_listening(listener)
+        await server.stop()

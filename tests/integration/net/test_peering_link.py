@@ -7,8 +7,10 @@ import contextlib
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -23,16 +25,13 @@ from wavemq.net.addresses import Address, bound_address, listen
 from wavemq.net.certificate import (
     ServerCertificate,
     certificate_signature,
-    client_context,
     make_server_certificate,
 )
-from wavemq.net.link import (
-    LinkLimits,
-    PeeringListener,
-    dial_link,
-    private_folder,
-    remove_folder,
-)
+from wavemq.net.grpc_server import GrpcServer, ServedCall
+from wavemq.net.link import DialledLink, LinkLimits, PeeringListener, dial_link
+from wavemq.net.reactor import running_reactor
+from wavemq.testing import spliced_link
+from wavemq.testing.tls import client_context, server_context
 from wavemq.wave.hashes import Hash
 from wavemq.wire.handshake import RouterClaim
 
@@ -40,6 +39,8 @@ NOW = Instant(1_800_000_000 * 10**9)
 NAMESPACE = Hash.of(b"namespace")
 CLAIM = RouterClaim(router=Hash.of(b"router"), signature=b"s" * 80, proof=b"p" * 60_000)
 ECHO = "/test.Echo/Say"
+AnyLink = DialledLink | spliced_link.DialledLink
+Dial = Callable[..., AbstractAsyncContextManager[AnyLink]]
 STALL_SECONDS = 0.3
 
 
@@ -63,42 +64,33 @@ async def far_end(
     limits: LinkLimits | None = None,
     claim: RouterClaim = CLAIM,
 ) -> AsyncIterator[Far]:
-    folder = private_folder()
     callers: list[str] = []
 
-    async def say(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
-        callers.append(context.peer())
+    async def say(request: bytes, call: ServedCall[Any]) -> bytes:
+        callers.append(call.peer())
         return request
 
-    server = grpc.aio.server(
-        options=(
-            ("grpc.max_receive_message_length", FRAME_BYTES_MAX),
-            ("grpc.max_send_message_length", FRAME_BYTES_MAX),
-        )
-    )
-    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-        "Say": grpc.unary_unary_rpc_method_handler(say)
-    }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", handlers),))
-    server.add_insecure_port(f"unix:{folder / 'echo.sock'}")
-    await server.start()
+    handlers: dict[str, Any] = {"Say": grpc.unary_unary_rpc_method_handler(cast(Any, say))}
+    handler = grpc.method_handlers_generic_handler("test.Echo", handlers)
     listening = listen(Address("127.0.0.1", 0))
-    listener = PeeringListener(
-        listening,
-        certificate=certificate,
-        claims={NAMESPACE: claim},
-        backend=folder / "echo.sock",
-        limits=limits,
-    )
-    serving = asyncio.ensure_future(listener.serve())
-    try:
-        yield Far(listener, bound_address(listening), callers)
-    finally:
-        serving.cancel()
-        await asyncio.wait({serving})
-        await server.stop(0)
-        listening.close()
-        remove_folder(folder)
+    async with running_reactor() as reactor:
+        server = GrpcServer(reactor, handler, [ECHO])
+        listener = PeeringListener(
+            listening,
+            reactor,
+            server.number,
+            certificate=certificate,
+            claims={NAMESPACE: claim},
+            limits=limits,
+        )
+        serving = asyncio.ensure_future(listener.serve())
+        try:
+            yield Far(listener, bound_address(listening), callers)
+        finally:
+            serving.cancel()
+            await asyncio.wait({serving})
+            await server.stop()
+            listening.close()
 
 
 async def trust(claim: RouterClaim, signature: bytes) -> None:
@@ -106,10 +98,15 @@ async def trust(claim: RouterClaim, signature: bytes) -> None:
     assert len(signature) == 256
 
 
-async def say(target: str, content: bytes) -> bytes:
+async def say(link: AnyLink, content: bytes) -> bytes:
+    if isinstance(link, DialledLink):
+        await link.wait_begun()
+        call = link.channel.unary_unary(ECHO, bytes, bytes)
+        return bytes(await call(content, timeout=20))
     async with grpc.aio.insecure_channel(
-        target,
+        link.target,
         options=(
+            *spliced_link.CHANNEL_OPTIONS,
             ("grpc.max_receive_message_length", FRAME_BYTES_MAX),
             ("grpc.max_send_message_length", FRAME_BYTES_MAX),
         ),
@@ -120,6 +117,12 @@ async def say(target: str, content: bytes) -> bytes:
 
 def echo(channel: grpc.aio.Channel) -> grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]:
     return channel.unary_unary(ECHO)
+
+
+@pytest.fixture(params=[dial_link, spliced_link.dial_link], ids=["kernel", "grpcio"])
+def dial(request: pytest.FixtureRequest) -> Dial:
+    """Dial with our own transport, then with that of other programs."""
+    return cast(Dial, request.param)
 
 
 async def dial_tls(
@@ -142,32 +145,40 @@ async def rest_of(reader: asyncio.StreamReader) -> bytes:
 # --- the good way ----------------------------------------------------------------------------
 
 
-async def test_grpc_passes_over_tls_and_handshake(certificate: ServerCertificate) -> None:
-    async with far_end(certificate) as far, dial_link(far.address, NAMESPACE, trust) as link:
+async def test_grpc_passes_over_tls_and_handshake(
+    certificate: ServerCertificate, dial: Dial
+) -> None:
+    async with far_end(certificate) as far, dial(far.address, NAMESPACE, trust) as link:
         assert link.router == CLAIM.router
-        assert await say(link.target, b"hello") == b"hello"
+        assert await say(link, b"hello") == b"hello"
         assert far.listener.links_count == 1
         assert not link.is_lost
 
 
-async def test_links_are_told_apart_behind_the_listener(certificate: ServerCertificate) -> None:
+async def test_links_are_told_apart_behind_the_listener(
+    certificate: ServerCertificate, dial: Dial
+) -> None:
     async with (
         far_end(certificate) as far,
-        dial_link(far.address, NAMESPACE, trust) as first,
-        dial_link(far.address, NAMESPACE, trust) as second,
+        dial(far.address, NAMESPACE, trust) as first,
+        dial(far.address, NAMESPACE, trust) as second,
     ):
-        await say(first.target, b"1")
-        await say(second.target, b"2")
+        await say(first, b"1")
+        await say(second, b"2")
         assert len(set(far.callers)) == 2
 
 
-async def test_large_messages_pass_both_ways_in_pieces(certificate: ServerCertificate) -> None:
+async def test_large_messages_pass_both_ways_in_pieces(
+    certificate: ServerCertificate, dial: Dial
+) -> None:
     content = bytes(range(256)) * 4096 * 8  # 8 MiB, far over every buffer on the way
-    async with far_end(certificate) as far, dial_link(far.address, NAMESPACE, trust) as link:
-        assert await say(link.target, content) == content
+    async with far_end(certificate) as far, dial(far.address, NAMESPACE, trust) as link:
+        assert await say(link, content) == content
 
 
-async def test_claim_of_the_largest_proof_passes(certificate: ServerCertificate) -> None:
+async def test_claim_of_the_largest_proof_passes(
+    certificate: ServerCertificate, dial: Dial
+) -> None:
     claim = RouterClaim(CLAIM.router, CLAIM.signature, bytes(PROOF_BYTES_MAX))
     seen: list[int] = []
 
@@ -177,9 +188,9 @@ async def test_claim_of_the_largest_proof_passes(certificate: ServerCertificate)
 
     async with (
         far_end(certificate, claim=claim) as far,
-        dial_link(far.address, NAMESPACE, check) as link,
+        dial(far.address, NAMESPACE, check) as link,
     ):
-        assert await say(link.target, b"x") == b"x"
+        assert await say(link, b"x") == b"x"
     assert seen == [PROOF_BYTES_MAX]
 
 
@@ -210,23 +221,26 @@ async def test_claim_is_sent_over_tls_of_both_versions(
         writer.close()
 
 
-async def test_loss_is_noticed_at_both_ends(certificate: ServerCertificate) -> None:
+async def test_loss_is_noticed_at_both_ends(certificate: ServerCertificate, dial: Dial) -> None:
     async with far_end(certificate) as far:
-        async with dial_link(far.address, NAMESPACE, trust) as link:
-            await say(link.target, b"x")
+        async with dial(far.address, NAMESPACE, trust) as link:
+            await say(link, b"x")
         await link.wait_lost()
         assert link.is_lost
         await until("the listener forgets the link", lambda: far.listener.links_count == 0)
-        dialled = dial_link(far.address, NAMESPACE, trust)
+        dialled = dial(far.address, NAMESPACE, trust)
         link = await dialled.__aenter__()
-        await say(link.target, b"x")
+        await say(link, b"x")
     await asyncio.wait_for(link.wait_lost(), 10)
     await dialled.__aexit__(None, None, None)
 
 
 async def test_second_channel_on_one_link_is_refused(certificate: ServerCertificate) -> None:
-    async with far_end(certificate) as far, dial_link(far.address, NAMESPACE, trust) as link:
-        channel = grpc.aio.insecure_channel(link.target)
+    async with (
+        far_end(certificate) as far,
+        spliced_link.dial_link(far.address, NAMESPACE, trust) as link,
+    ):
+        channel = grpc.aio.insecure_channel(link.target, options=spliced_link.CHANNEL_OPTIONS)
         async with channel:
             assert await echo(channel)(b"first", timeout=10) == b"first"
             reader, writer = await asyncio.open_unix_connection(link.target.removeprefix("unix:"))
@@ -253,7 +267,7 @@ async def test_peer_for_another_namespace_is_closed_without_an_answer(
     "opening", [b"", NAMESPACE.to_bytes()[:-1]], ids=["silent", "a byte short"]
 )
 async def test_peer_that_stalls_is_dropped_and_blocks_nobody(
-    certificate: ServerCertificate, opening: bytes
+    certificate: ServerCertificate, opening: bytes, dial: Dial
 ) -> None:
     async with far_end(certificate, LinkLimits(handshake_s=STALL_SECONDS)) as far:
         loop = asyncio.get_running_loop()
@@ -261,8 +275,8 @@ async def test_peer_that_stalls_is_dropped_and_blocks_nobody(
         stalled = [await dial_tls(far.address) for _ in range(5)]
         for _, writer in stalled:
             writer.write(opening)
-        async with dial_link(far.address, NAMESPACE, trust) as link:
-            assert await say(link.target, b"passes") == b"passes"
+        async with dial(far.address, NAMESPACE, trust) as link:
+            assert await say(link, b"passes") == b"passes"
         for reader, writer in stalled:
             assert await rest_of(reader) == b""
             writer.close()
@@ -290,23 +304,25 @@ async def test_peer_that_does_not_even_begin_tls_is_dropped(
         assert far.listener.handshakes_count == 0
 
 
-async def test_peer_that_speaks_no_tls_is_dropped(certificate: ServerCertificate) -> None:
+async def test_peer_that_speaks_no_tls_is_dropped(
+    certificate: ServerCertificate, dial: Dial
+) -> None:
     async with far_end(certificate) as far:
         reader, writer = await asyncio.open_connection(far.address.host, far.address.port)
         writer.write(b"GET / HTTP/1.1\r\n\r\n")
         await rest_of(reader)
         writer.close()
-        async with dial_link(far.address, NAMESPACE, trust) as link:
-            assert await say(link.target, b"x") == b"x"
+        async with dial(far.address, NAMESPACE, trust) as link:
+            assert await say(link, b"x") == b"x"
 
 
 async def test_newest_handshake_takes_the_place_of_the_oldest(
-    certificate: ServerCertificate,
+    certificate: ServerCertificate, dial: Dial
 ) -> None:
     async with far_end(certificate, LinkLimits(handshakes_max=3)) as far:
         stalled = [await dial_tls(far.address) for _ in range(3)]
-        async with dial_link(far.address, NAMESPACE, trust) as link:
-            assert await say(link.target, b"x") == b"x"
+        async with dial(far.address, NAMESPACE, trust) as link:
+            assert await say(link, b"x") == b"x"
         reader, writer = stalled[0]
         assert await rest_of(reader) == b""
         for _, writer in stalled:
@@ -316,12 +332,12 @@ async def test_newest_handshake_takes_the_place_of_the_oldest(
 async def test_links_over_their_bound_are_refused(certificate: ServerCertificate) -> None:
     async with (
         far_end(certificate, LinkLimits(links_max=1)) as far,
-        dial_link(far.address, NAMESPACE, trust) as link,
-        grpc.aio.insecure_channel(link.target) as channel,
+        spliced_link.dial_link(far.address, NAMESPACE, trust) as link,
+        grpc.aio.insecure_channel(link.target, options=spliced_link.CHANNEL_OPTIONS) as channel,
     ):
         assert await echo(channel)(b"x", timeout=10) == b"x"
         with pytest.raises((UnavailableError, HandshakeError)):
-            async with dial_link(far.address, NAMESPACE, trust):
+            async with spliced_link.dial_link(far.address, NAMESPACE, trust):
                 pass
         assert await echo(channel)(b"y", timeout=10) == b"y"
 
@@ -341,7 +357,7 @@ async def false_router(certificate: ServerCertificate, answer: bytes) -> AsyncIt
             await reader.read()
             writer.close()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=certificate.context)
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=server_context(certificate))
     async with server:
         yield bound_address(server.sockets[0])
 
@@ -359,58 +375,62 @@ async def false_router(certificate: ServerCertificate, answer: bytes) -> AsyncIt
     ids=["proof of 11 MiB", "long signature", "no hash"],
 )
 async def test_router_that_breaks_the_handshake_is_refused(
-    certificate: ServerCertificate, answer: bytes, reason: str
+    certificate: ServerCertificate, answer: bytes, reason: str, dial: Dial
 ) -> None:
     async with false_router(certificate, answer) as address:
         with pytest.raises(HandshakeError, match=reason):
-            async with dial_link(address, NAMESPACE, trust):
+            async with dial(address, NAMESPACE, trust):
                 pass
 
 
-async def test_router_that_stalls_is_given_up(certificate: ServerCertificate) -> None:
+async def test_router_that_stalls_is_given_up(certificate: ServerCertificate, dial: Dial) -> None:
     async with false_router(certificate, CLAIM.to_bytes()[:-1]) as address:
         with pytest.raises(UnavailableError, match="time limit"):
-            async with dial_link(
+            async with dial(
                 address, NAMESPACE, trust, limits=LinkLimits(handshake_s=STALL_SECONDS)
             ):
                 pass
 
 
-async def test_check_that_takes_too_long_is_given_up(certificate: ServerCertificate) -> None:
+async def test_check_that_takes_too_long_is_given_up(
+    certificate: ServerCertificate, dial: Dial
+) -> None:
     async def check(claim: RouterClaim, signature: bytes) -> None:
         del claim, signature
         await asyncio.Event().wait()
 
     async with false_router(certificate, CLAIM.to_bytes()) as address:
         with pytest.raises(UnavailableError, match="time limit"):
-            async with dial_link(address, NAMESPACE, check, dial_s=STALL_SECONDS):
+            async with dial(address, NAMESPACE, check, dial_s=STALL_SECONDS):
                 pass
 
 
-async def test_claim_that_does_not_hold_ends_the_link(certificate: ServerCertificate) -> None:
+async def test_claim_that_does_not_hold_ends_the_link(
+    certificate: ServerCertificate, dial: Dial
+) -> None:
     async def check(claim: RouterClaim, signature: bytes) -> None:
         del claim, signature
         raise ProofInvalidError("forged")
 
     async with far_end(certificate) as far:
         with pytest.raises(ProofInvalidError, match="forged"):
-            async with dial_link(far.address, NAMESPACE, check):
+            async with dial(far.address, NAMESPACE, check):
                 pass
         assert far.callers == []
 
 
 async def test_router_that_does_not_serve_the_namespace_is_told_by_its_closing(
-    certificate: ServerCertificate,
+    certificate: ServerCertificate, dial: Dial
 ) -> None:
     async with far_end(certificate) as far:
         with pytest.raises(HandshakeError, match="does not route this namespace"):
-            async with dial_link(far.address, Hash.of(b"other"), trust):
+            async with dial(far.address, Hash.of(b"other"), trust):
                 pass
 
 
-async def test_address_where_nobody_listens_is_unavailable() -> None:
+async def test_address_where_nobody_listens_is_unavailable(dial: Dial) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(UnavailableError, match="cannot be reached"):
-            async with dial_link(bound_address(taken), NAMESPACE, trust):
+            async with dial(bound_address(taken), NAMESPACE, trust):
                 pass

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.waiting import until
 from wavemq.limits import MIB
-from wavemq.net.splice import HELD_BYTES_MAX, SpliceEnd, join
+from wavemq.testing.splice import HELD_BYTES_MAX, SpliceEnd, join
 
 STALL_SECONDS = 0.3
 

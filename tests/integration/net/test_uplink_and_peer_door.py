@@ -38,13 +38,14 @@ from wavemq.net.addresses import Address, bound_address, listen
 from wavemq.net.certificate import ServerCertificate, make_server_certificate
 from wavemq.net.frame_receiving import UNANSWERED_MAX, FrameReceiving, Unanswered
 from wavemq.net.grpc_door import streaming, unary
-from wavemq.net.link import LinkLimits, dial_link
+from wavemq.net.link import LinkLimits
 from wavemq.net.peer_server import PUBLISH_STREAMS_MAX, PeerService, serve_peers
 from wavemq.net.proof_memory import ProofMemory
 from wavemq.net.transport import DownlinkMessage, Submission
 from wavemq.net.uplink import Uplink
 from wavemq.routing.effects import Delivery
 from wavemq.routing.records import DownlinkPosition, Place, QueueId
+from wavemq.testing.spliced_link import CHANNEL_OPTIONS, dial_link
 from wavemq.wave.hashes import Hash
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.calls import CREDIT_MAX, INDEXES_MAX
@@ -338,7 +339,9 @@ async def channel_to(address: Address) -> AsyncIterator[grpc.aio.Channel]:
 
     async with (
         dial_link(address, NAMESPACE, trust) as link,
-        grpc.aio.insecure_channel(link.target, compression=grpc.Compression.Gzip) as channel,
+        grpc.aio.insecure_channel(
+            link.target, options=CHANNEL_OPTIONS, compression=grpc.Compression.Gzip
+        ) as channel,
     ):
         yield channel
 

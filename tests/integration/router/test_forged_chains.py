@@ -27,8 +27,8 @@ from wavemq.messages.message import (
     subscription_digest,
 )
 from wavemq.messages.topic import Topic, TopicFilter
-from wavemq.net.link import dial_link
 from wavemq.router.process import BoundAddresses
+from wavemq.testing.spliced_link import CHANNEL_OPTIONS, dial_link
 from wavemq.wave import signature
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.convert import message_to_wire, query_to_wire, subscription_to_wire
@@ -64,7 +64,7 @@ class Attack:
         assert self.addresses.peer is not None
         async with (
             dial_link(self.addresses.peer, self.ground.namespace, trust) as link,
-            grpc.aio.insecure_channel(link.target) as channel,
+            grpc.aio.insecure_channel(link.target, options=CHANNEL_OPTIONS) as channel,
         ):
             yield PeerClient(channel)
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
-import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
-import grpc.aio
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -19,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from tests.support.object_stores import MemoryObjectStore
+from tests.support.ports import ScriptedPeerPort
 from tests.support.worlds import DAY_S, NOW, World, after, forge
 from wavemq.authz.admission import Admission
 from wavemq.clock import FixedClock, datetime_from_instant
@@ -35,13 +33,13 @@ from wavemq.net.certificate import (
     ServerCertificate,
     make_server_certificate,
 )
-from wavemq.net.link import DialledLink, PeeringListener, dial_link, private_folder, remove_folder
+from wavemq.net.link import DialledLink, dial_link
+from wavemq.net.peer_server import serve_peers
 from wavemq.router.counts import DoorCounts
 from wavemq.router.doorway import Doorway
 from wavemq.router.driver import Driver
 from wavemq.router.uplink_door import UplinkDoor
 from wavemq.wave import signature
-from wavemq.wave.pem import encode_pem
 from wavemq.wire.handshake import RouterClaim
 
 
@@ -69,19 +67,12 @@ def copied(certificate: ServerCertificate) -> ServerCertificate:
     wire = own.public_bytes(serialization.Encoding.DER)
     assert wire.endswith(own.signature)
     forged = wire[: -len(own.signature)] + certificate.signature
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
-        file.write(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-            + encode_pem("CERTIFICATE", forged)
-        )
-        file.flush()
-        context.load_cert_chain(file.name)
-    return ServerCertificate(context, certificate.signature)
+    private = key.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return ServerCertificate(forged, private, certificate.signature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,41 +109,29 @@ class Meeting:
         self, claim: RouterClaim, *, clock: FixedClock | None = None
     ) -> AsyncIterator[DialledLink]:
         """Dial a router that makes this claim; the link is there if the site believed it."""
-        folder = private_folder()
-        server = grpc.aio.server()
-        server.add_insecure_port(f"unix:{folder / 'peering.sock'}")
-        await server.start()
         listening = listen(Address("127.0.0.1", 0))
-        listener = PeeringListener(
-            listening,
-            certificate=self.certificate,
-            claims={self.world.hash("namespace"): claim},
-            backend=folder / "peering.sock",
-        )
-        serving = asyncio.ensure_future(listener.serve())
-        try:
-            async with self.world.engine() as engine:
-                # The check of routers asks no core and starts no task.
-                no_core, group = cast("Driver", None), asyncio.TaskGroup()
-                door = UplinkDoor(
-                    Doorway(
-                        no_core,
-                        Admission(engine),
-                        clock or FixedClock(NOW),
-                        group,
-                        DoorCounts(),
-                    )
-                )
-                namespace = self.world.hash("namespace")
-                check = partial(door.check_router, namespace)
+        claims = {self.world.hash("namespace"): claim}
+        async with (
+            serve_peers(
+                listening, ScriptedPeerPort(), certificate=self.certificate, claims=claims
+            ) as listener,
+            self.world.engine() as engine,
+        ):
+            serving = asyncio.ensure_future(listener.serve())
+            # The check of routers asks no core and starts no task.
+            no_core, group = cast("Driver", None), asyncio.TaskGroup()
+            door = UplinkDoor(
+                Doorway(no_core, Admission(engine), clock or FixedClock(NOW), group, DoorCounts())
+            )
+            namespace = self.world.hash("namespace")
+            check = partial(door.check_router, namespace)
+            try:
                 async with dial_link(bound_address(listening), namespace, check) as link:
                     yield link
-        finally:
-            serving.cancel()
-            await asyncio.wait({serving})
-            await server.stop(0)
-            listening.close()
-            remove_folder(folder)
+            finally:
+                serving.cancel()
+                await asyncio.wait({serving})
+                listening.close()
 
     async def refusal(self, claim: RouterClaim, *, clock: FixedClock | None = None) -> WaveMQError:
         """Why the site does not believe this claim."""

@@ -1,0 +1,300 @@
+//! Connections: from a socket, through TLS and the preamble where there are any, to HTTP/2 and the end.
+//!
+//! Whatever happens, the end is told once, and everything that a connection held is let go.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout, Sleep};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::events::{ConnectionId, Event};
+use super::network::{Connection, Network, Preamble, Service};
+use super::{calling, serving};
+
+/// Of bytes before HTTP/2 that are read at once.
+const PREAMBLE_READ_BYTES: usize = 16 << 10;
+
+/// What distinguishes connections that we accept and that we dial, after the socket.
+pub enum Role {
+    Plain(Rc<Service>),
+    Accepted {
+        service: Rc<Service>,
+        tls: Arc<rustls::ServerConfig>,
+        secured_within: Duration,
+        stall: Duration,
+    },
+    Dialled {
+        tls: Arc<rustls::ClientConfig>,
+        host: String,
+        secured_within: Duration,
+        begin_within: Duration,
+        stall: Duration,
+    },
+}
+
+/// Registers a connection at once, so that orders reach it; the future holds it until it ends or is killed.
+pub fn hold(
+    network: &Rc<Network>,
+    id: ConnectionId,
+    socket: TcpStream,
+    role: Role,
+) -> impl Future<Output = ()> {
+    let service = match &role {
+        Role::Plain(service) | Role::Accepted { service, .. } => Some(service.id),
+        Role::Dialled { .. } => None,
+    };
+    let connection = Rc::new(Connection {
+        service,
+        ..Connection::default()
+    });
+    let known = Known {
+        network: network.clone(),
+        id,
+        reason: "the connection's task failed".into(),
+    };
+    let mut connections = network.connections.borrow_mut();
+    connections.insert(id, connection.clone());
+    async move {
+        let mut known = known;
+        let network = known.network.clone();
+        let ended = tokio::select! {
+            ended = run(&network, id, &connection, socket, role) => ended,
+            () = connection.is_killed.notified() => Err("ended here".to_owned()),
+        };
+        known.reason = ended.err().unwrap_or_default();
+    }
+}
+
+/// Forgets a connection when dropped, and tells its end: also when its task is dropped or panics.
+struct Known {
+    network: Rc<Network>,
+    id: ConnectionId,
+    reason: String,
+}
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        let connection = self.network.connections.borrow_mut().remove(&self.id);
+        self.network.emit(Event::Disconnected {
+            connection: self.id,
+            reason: std::mem::take(&mut self.reason),
+        });
+        if let Some(connection) = connection {
+            connection.is_gone.notify_waiters();
+        }
+    }
+}
+
+async fn run(
+    network: &Rc<Network>,
+    id: ConnectionId,
+    connection: &Rc<Connection>,
+    socket: TcpStream,
+    role: Role,
+) -> Result<(), String> {
+    // Answers are small and urgent; what is sent together is gathered before.
+    socket
+        .set_nodelay(true)
+        .map_err(|error| error.to_string())?;
+    match role {
+        Role::Plain(service) => serving::serve(network, id, connection, &service, socket).await,
+        Role::Accepted {
+            service,
+            tls,
+            secured_within,
+            stall,
+        } => {
+            let shake = TlsAcceptor::from(tls).accept(Watched::new(socket, stall));
+            let mut io = secured(secured_within, shake).await?;
+            network.emit(Event::Secured {
+                connection: id,
+                certificate: Bytes::new(),
+            });
+            let surplus = preamble(network, id, connection, &mut io).await?;
+            let io = Surplus { surplus, io };
+            serving::serve(network, id, connection, &service, io).await
+        }
+        Role::Dialled {
+            tls,
+            host,
+            secured_within,
+            begin_within,
+            stall,
+        } => {
+            // A name that is none is not sent; nobody verifies it.
+            let name = ServerName::try_from(host).unwrap_or(ServerName::IpAddress(
+                std::net::Ipv4Addr::UNSPECIFIED.into(),
+            ));
+            let shake = TlsConnector::from(tls).connect(name, Watched::new(socket, stall));
+            let mut io = secured(secured_within, shake).await?;
+            let shown = io.get_ref().1.peer_certificates();
+            let certificate = shown.and_then(<[_]>::first);
+            network.emit(Event::Secured {
+                connection: id,
+                certificate: certificate
+                    .map_or_else(Bytes::new, |one| Bytes::copy_from_slice(one.as_ref())),
+            });
+            let surplus = preamble(network, id, connection, &mut io).await?;
+            let io = Surplus { surplus, io };
+            calling::hold(network, id, connection, begin_within, io).await
+        }
+    }
+}
+
+async fn secured<T>(
+    within: Duration,
+    shake: impl Future<Output = io::Result<T>>,
+) -> Result<T, String> {
+    match timeout(within, shake).await {
+        Ok(Ok(io)) => Ok(io),
+        Ok(Err(error)) => Err(format!("TLS failed: {error}")),
+        Err(_) => Err("TLS took too long".into()),
+    }
+}
+
+/// Does what the interpreter orders before HTTP/2; returns what had been read too far.
+async fn preamble<IO: AsyncRead + AsyncWrite + Unpin>(
+    network: &Network,
+    id: ConnectionId,
+    connection: &Connection,
+    io: &mut IO,
+) -> Result<Bytes, String> {
+    let take = |all: &mut VecDeque<Preamble>| all.pop_front();
+    loop {
+        let next = take(&mut connection.preamble.borrow_mut());
+        match next {
+            None => connection.is_preamble.notified().await,
+            Some(Preamble::Begin(surplus)) => return Ok(surplus),
+            Some(Preamble::Send(content)) => {
+                let sent = async {
+                    io.write_all(&content).await?;
+                    io.flush().await
+                };
+                sent.await.map_err(|error: io::Error| error.to_string())?;
+            }
+            Some(Preamble::Read) => {
+                let mut content = BytesMut::with_capacity(PREAMBLE_READ_BYTES);
+                let count = io
+                    .read_buf(&mut content)
+                    .await
+                    .map_err(|error| error.to_string())?;
+                network.emit(Event::Received {
+                    connection: id,
+                    bytes: content.freeze(),
+                });
+                if count == 0 {
+                    return Err("the peer closed the connection".into());
+                }
+            }
+        }
+    }
+}
+
+/// Bytes that were read too far, before those that follow.
+struct Surplus<IO> {
+    surplus: Bytes,
+    io: IO,
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Surplus<IO> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.surplus.is_empty() {
+            return Pin::new(&mut self.io).poll_read(context, buffer);
+        }
+        let count = self.surplus.len().min(buffer.remaining());
+        buffer.put_slice(&self.surplus[..count]);
+        self.surplus.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Surplus<IO> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        content: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(context, content)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
+
+/// A socket whose peer is given up when it takes no byte for too long while bytes wait for it.
+struct Watched {
+    socket: TcpStream,
+    stall: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Watched {
+    fn new(socket: TcpStream, stall: Duration) -> Self {
+        Self {
+            socket,
+            stall,
+            stalled: None,
+        }
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        content: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.socket).poll_write(context, content) {
+            Poll::Pending => {
+                let stall = self.stall;
+                let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(stall)));
+                match stalled.as_mut().poll(context) {
+                    Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+            written => {
+                self.stalled = None;
+                written
+            }
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}

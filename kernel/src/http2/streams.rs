@@ -1,0 +1,166 @@
+//! Reading and writing the messages of one call, the same at both of its ends.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+use h2::{Reason, RecvStream, SendStream};
+
+use super::events::{CallId, Event, Metadata};
+use super::framing::{put, Cutter, Encoding, Refusal};
+use super::network::{Call, Connection, Held, Network, Outgoing};
+
+/// Messages of one call that the interpreter was given and has not done with; then the call is not read.
+const UNREAD_BYTES_MAX: usize = 1 << 20;
+/// Small messages of one call leave together.
+const CHUNK_BYTES: usize = 16 << 10;
+
+/// Why a direction of a call has ended before its time.
+pub enum Broken {
+    Refused(Refusal),
+    Reset(h2::Error),
+}
+
+impl From<Refusal> for Broken {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<h2::Error> for Broken {
+    fn from(error: h2::Error) -> Self {
+        Self::Reset(error)
+    }
+}
+
+/// The messages that come in over a call.
+pub struct Reading {
+    body: RecvStream,
+    cutter: Cutter,
+    held: Held,
+    ready: VecDeque<Bytes>,
+}
+
+impl Reading {
+    pub fn new(
+        network: &Rc<Network>,
+        connection: &Rc<Connection>,
+        body: RecvStream,
+        encoding: Encoding,
+        message_bytes_max: usize,
+    ) -> Self {
+        Self {
+            body,
+            cutter: Cutter::new(encoding, message_bytes_max),
+            held: Held::new(network, connection),
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// Returns the next message; none at a proper end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
+        loop {
+            if let Some(message) = self.ready.pop_front() {
+                return Ok(Some(message));
+            }
+            let Some(chunk) = poll_fn(|context| self.body.poll_data(context)).await else {
+                if self.cutter.held_bytes() > 0 {
+                    return Err(Refusal::new(
+                        super::framing::Code::Internal,
+                        "the stream ends within a message",
+                    )
+                    .into());
+                }
+                return Ok(None);
+            };
+            let chunk = chunk?;
+            // What is held is bounded by `Held` and by the caller; the window need not be.
+            self.body.flow_control().release_capacity(chunk.len())?;
+            let ready = &mut self.ready;
+            self.cutter
+                .take(chunk, |message| ready.push_back(message))?;
+            self.held.set(self.cutter.held_bytes())?;
+        }
+    }
+
+    /// Hands over messages to the interpreter until the proper end.
+    pub async fn forward(
+        &mut self,
+        network: &Network,
+        call: &Call,
+        id: CallId,
+    ) -> Result<(), Broken> {
+        while let Some(message) = self.next().await? {
+            call.unread_bytes
+                .set(call.unread_bytes.get() + message.len());
+            network.emit(Event::Message { call: id, message });
+            while call.unread_bytes.get() >= UNREAD_BYTES_MAX {
+                call.is_read.notified().await;
+            }
+            network.wait_inbox().await;
+        }
+        Ok(())
+    }
+
+    pub async fn trailers(&mut self) -> Result<Option<http::HeaderMap>, h2::Error> {
+        poll_fn(|context| self.body.poll_trailers(context)).await
+    }
+}
+
+/// What is to be sent next.
+pub enum Next {
+    Headers(Metadata),
+    /// So many messages, with their prefixes.
+    Messages(usize, Bytes),
+    Finish {
+        code: u8,
+        text: String,
+    },
+    HalfClose,
+    Cancel,
+}
+
+/// Takes what is to be sent next, small messages together; none if there is nothing.
+pub fn take_next(outgoing: &RefCell<VecDeque<Outgoing>>, encoding: Encoding) -> Option<Next> {
+    let mut outgoing = outgoing.borrow_mut();
+    let mut framed = BytesMut::new();
+    let mut count = 0;
+    while let Some(Outgoing::Message(message)) = outgoing.front() {
+        if count > 0 && framed.len() + message.len() > CHUNK_BYTES {
+            break;
+        }
+        put(&mut framed, message, encoding);
+        count += 1;
+        outgoing.pop_front();
+    }
+    if count > 0 {
+        return Some(Next::Messages(count, framed.freeze()));
+    }
+    Some(match outgoing.pop_front()? {
+        Outgoing::Headers(metadata) => Next::Headers(metadata),
+        Outgoing::Finish { code, text } => Next::Finish { code, text },
+        Outgoing::HalfClose => Next::HalfClose,
+        Outgoing::Cancel => Next::Cancel,
+        Outgoing::Message(_) => unreachable!("messages were taken above"),
+    })
+}
+
+/// Sends bytes as far as the other end's window goes, and waits for more of it.
+pub async fn send(stream: &mut SendStream<Bytes>, mut content: Bytes) -> Result<(), h2::Error> {
+    while !content.is_empty() {
+        stream.reserve_capacity(content.len());
+        let mut capacity = stream.capacity();
+        if capacity == 0 {
+            capacity = match poll_fn(|context| stream.poll_capacity(context)).await {
+                Some(capacity) => capacity?,
+                None => return Err(Reason::CANCEL.into()),
+            };
+        }
+        if capacity > 0 {
+            stream.send_data(content.split_to(capacity.min(content.len())), false)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! The network's thread: carries out orders and accepts connections.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::Notify;
+use tokio::task::{spawn_local, LocalSet};
+use tokio::time::{sleep, Instant};
+
+use super::calling;
+use super::events::{ConnectionId, Event, Inbox};
+use super::link::{hold, Role};
+use super::network::{Call, ListenerId, Network, Order, Outgoing, Service, ServiceId};
+
+/// After an accept that failed, mostly because there are too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often it is looked whether connections have ended.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Runs until it is told to stop.
+pub fn run(
+    runtime: &tokio::runtime::Runtime,
+    inbox: Arc<Inbox>,
+    next_id: Arc<AtomicU64>,
+    mut orders: UnboundedReceiver<Order>,
+) {
+    let network = Rc::new(Network::new(inbox, next_id));
+    let all = LocalSet::new();
+    all.block_on(runtime, async {
+        while let Some(order) = orders.recv().await {
+            if matches!(order, Order::Stop) {
+                break;
+            }
+            carry_out(&network, order);
+        }
+    });
+    // Tasks tell their ends when they are dropped, to a network that is still there.
+    drop(all);
+}
+
+fn carry_out(network: &Rc<Network>, order: Order) {
+    match order {
+        Order::Serve(service) => {
+            let mut services = network.services.borrow_mut();
+            services.insert(service.id, Rc::new(service));
+        }
+        Order::Listen {
+            listener,
+            service,
+            socket,
+            connections_max,
+        } => {
+            let Some(service) = network.services.borrow().get(&service).cloned() else {
+                return;
+            };
+            let is_ended = Rc::new(Notify::new());
+            network
+                .listeners
+                .borrow_mut()
+                .insert(listener, is_ended.clone());
+            let network = network.clone();
+            spawn_local(async move {
+                listen(&network, socket, service, connections_max, &is_ended).await;
+                network.emit(Event::Stopped { what: listener });
+            });
+        }
+        Order::StopListening(listener) => stop_listening(network, listener),
+        Order::Accept {
+            connection,
+            service,
+            socket,
+            tls,
+            secured_within,
+            stall,
+        } => {
+            let known = network.services.borrow().get(&service).cloned();
+            let role = known.map(|service| Role::Accepted {
+                service,
+                tls,
+                secured_within,
+                stall,
+            });
+            connect(network, connection, socket, role);
+        }
+        Order::Dial {
+            connection,
+            socket,
+            tls,
+            host,
+            secured_within,
+            begin_within,
+            stall,
+        } => {
+            let role = Role::Dialled {
+                tls,
+                host,
+                secured_within,
+                begin_within,
+                stall,
+            };
+            connect(network, connection, socket, Some(role));
+        }
+        Order::Preamble(connection, preamble) => {
+            if let Some(connection) = network.connection(connection) {
+                connection.preamble.borrow_mut().push_back(preamble);
+                connection.is_preamble.notify_one();
+            }
+        }
+        Order::LeaveAll(service) => {
+            for connection in network.served(service) {
+                connection.is_leaving.notify_one();
+            }
+        }
+        Order::EndService(service, linger) => {
+            network.services.borrow_mut().remove(&service);
+            spawn_local(end_service(network.clone(), service, linger));
+        }
+        Order::Kill(connection) => {
+            if let Some(connection) = network.connection(connection) {
+                connection.is_killed.notify_one();
+            }
+        }
+        Order::Call(order, message_bytes_max) => {
+            let call = Rc::new(Call::default());
+            network.calls.borrow_mut().insert(order.call, call);
+            spawn_local(calling::call(network.clone(), order, message_bytes_max));
+        }
+        Order::Send(call, all) => {
+            if let Some(call) = network.call(call) {
+                for one in all {
+                    call.put(one);
+                }
+            }
+        }
+        Order::Answer(answers) => {
+            for (call, message) in answers {
+                if let Some(call) = network.call(call) {
+                    call.put(Outgoing::Message(message));
+                    call.put(Outgoing::Finish {
+                        code: 0,
+                        text: String::new(),
+                    });
+                }
+            }
+        }
+        Order::Consumed(call, size_bytes) => {
+            if let Some(call) = network.call(call) {
+                let left = call.unread_bytes.get().saturating_sub(size_bytes);
+                call.unread_bytes.set(left);
+                call.is_read.notify_one();
+            }
+        }
+        Order::Stop => {}
+    }
+}
+
+/// Holds a connection; one that cannot be held has ended.
+fn connect(
+    network: &Rc<Network>,
+    connection: ConnectionId,
+    socket: std::net::TcpStream,
+    role: Option<Role>,
+) {
+    match (TcpStream::from_std(socket), role) {
+        (Ok(socket), Some(role)) => {
+            spawn_local(hold(network, connection, socket, role));
+        }
+        _ => network.emit(Event::Disconnected {
+            connection,
+            reason: "the socket cannot be used".into(),
+        }),
+    }
+}
+
+fn stop_listening(network: &Network, listener: ListenerId) {
+    if let Some(is_ended) = network.listeners.borrow_mut().remove(&listener) {
+        is_ended.notify_one();
+    }
+}
+
+/// Ends the connections of a service: those that are done at once, the others after a while.
+async fn end_service(network: Rc<Network>, service: ServiceId, linger: Duration) {
+    for connection in network.served(service) {
+        connection.is_leaving.notify_one();
+    }
+    let end = Instant::now() + linger;
+    while !network.served(service).is_empty() && Instant::now() < end {
+        sleep(LOOK).await;
+    }
+    for connection in network.served(service) {
+        connection.is_killed.notify_one();
+    }
+    network.emit(Event::Stopped { what: service });
+}
+
+/// Accepts plaintext connections until told to stop.
+async fn listen(
+    network: &Rc<Network>,
+    socket: std::net::TcpListener,
+    service: Rc<Service>,
+    connections_max: usize,
+    is_ended: &Notify,
+) {
+    let Ok(socket) = TcpListener::from_std(socket) else {
+        return;
+    };
+    let open = Rc::new(());
+    loop {
+        let accepted: io::Result<_> = tokio::select! {
+            accepted = socket.accept() => accepted,
+            () = is_ended.notified() => return,
+        };
+        match accepted {
+            // Closed at once: those who are connected are not disturbed.
+            Ok(_) if Rc::strong_count(&open) > connections_max => {}
+            Ok((stream, _)) => {
+                let id = network.next_id();
+                let held = hold(network, id, stream, Role::Plain(service.clone()));
+                let open = open.clone();
+                spawn_local(async move {
+                    held.await;
+                    drop(open);
+                });
+            }
+            Err(_) => sleep(PAUSE).await,
+        }
+    }
+}

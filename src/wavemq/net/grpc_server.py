@@ -1,0 +1,315 @@
+"""Serving gRPC over the reactor: methods with one request or many, and their calls.
+
+Owns what a call under way is told and asks, and how it ends. Refuses to know any service. Fault
+model: callers of any make and age; one may vanish at any moment, its method is then cancelled; a
+method that fails ends its call with an error, and the log says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Final, Generic, TypeVar
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+from google.protobuf.message import Message as ProtobufMessage
+
+from wavemq.limits import FRAME_BYTES_MAX
+from wavemq.net.reactor import Arrival, CallEvents, Metadata, MethodEvents, Reactor
+
+STREAMS_MAX: Final = 16_384
+"""Calls under way on one connection: clients hold one for each subscription."""
+CONNECTIONS_MAX: Final = 10_000
+"""Of one door that accepts them itself."""
+BEGIN_SECONDS_MAX: Final = 10.0
+"""From the start of a connection to its first bytes of HTTP/2."""
+STOP_SECONDS_MAX: Final = 0.5
+"""Calls under way at the end get this long."""
+LINGER_SECONDS_MAX: Final = 0.2
+"""What was answered at the end may leave within this time."""
+_STOP_LOOK_SECONDS: Final = 0.005
+
+_Handler = Any
+"""A `grpc.RpcMethodHandler` with the functions of `grpc.aio`, which its own types do not know."""
+RequestT = TypeVar("RequestT", bound=ProtobufMessage)
+ResponseT = TypeVar("ResponseT", bound=ProtobufMessage)
+
+_log = structlog.get_logger("wavemq.net.door")
+
+
+class AbortError(Exception):
+    """Ends a call with a status; never leaves this module."""
+
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        super().__init__(details)
+        self.code = code
+        self.details = details
+
+
+class ServedCall(CallEvents, Generic[ResponseT]):
+    """A call of ours under way, as its method sees it.
+
+    Attributes:
+        connection: names the connection that it came over.
+        metadata: of the caller.
+    """
+
+    def __init__(
+        self, reactor: Reactor, arrival: Arrival, encode: Callable[[ResponseT], bytes]
+    ) -> None:
+        self.connection = arrival.connection
+        self.metadata = arrival.metadata
+        self.number = arrival.call
+        self._reactor = reactor
+        self._encode = encode
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[None]
+        self._requests: deque[bytes] = deque()
+        self._is_finished = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._writes: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._notes: deque[Callable[[], None]] = deque()
+        self._is_over = False
+
+    def peer(self) -> str:
+        """Return what names the connection that the call came over."""
+        return self.connection
+
+    def invocation_metadata(self) -> Metadata:
+        """Return the caller's metadata."""
+        return self.metadata
+
+    async def send_initial_metadata(self, metadata: Metadata) -> None:
+        """Send the headers, before any message."""
+        self._reactor.http2.headers(self.number, list(metadata))
+
+    async def abort(self, code: grpc.StatusCode, details: str) -> None:
+        """End the call with a status."""
+        raise AbortError(code, details)
+
+    async def write(self, response: ResponseT) -> None:
+        """Send a message, and wait until it has left for the network.
+
+        Raises:
+            asyncio.CancelledError: the caller has gone.
+        """
+        await self._write([self._encode(response)])
+
+    async def write_all(
+        self, responses: Sequence[ResponseT], note_written: Callable[[], None]
+    ) -> None:
+        """Send messages together, and tell of each that it has left.
+
+        Those that have left are told of also when the caller goes away meanwhile.
+        """
+        self._notes.extend([note_written] * len(responses))
+        await self._write([self._encode(response) for response in responses])
+
+    async def _write(self, messages: list[bytes]) -> None:
+        if self._is_over:
+            raise asyncio.CancelledError
+        self._reactor.http2.write(self.number, messages)
+        written: asyncio.Future[None] = self._loop.create_future()
+        self._writes.append((len(messages), written))
+        await written
+
+    async def requests(self, decode: Callable[[bytes], RequestT]) -> AsyncIterator[RequestT]:
+        """Yield the caller's messages; each makes room for further ones when it is taken."""
+        while True:
+            while not self._requests:
+                if self._is_finished:
+                    return
+                self._waiter = self._loop.create_future()
+                await self._waiter
+            content = self._requests.popleft()
+            self._reactor.http2.consumed(self.number, len(content))
+            yield _decoded(decode, content)
+
+    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Have the method serve the call."""
+        self._reactor.add_call(self.number, self)
+        self._task = self._loop.create_task(self._serve(work))
+        return self._task
+
+    async def _serve(self, work: Awaitable[None]) -> None:
+        code, details = grpc.StatusCode.OK, ""
+        try:
+            await work
+        except AbortError as error:
+            code, details = error.code, error.details
+        except asyncio.CancelledError:
+            code, details = grpc.StatusCode.UNAVAILABLE, "the router stops"
+            raise
+        except Exception:  # noqa: BLE001 - the door's last resort; logged whole, told in one sentence
+            _log.exception("call_failed")
+            code, details = grpc.StatusCode.UNKNOWN, "the router failed; its log says why"
+        finally:
+            self._reactor.remove_call(self.number)
+            if not self._is_over:
+                self._reactor.http2.finish(self.number, int(code.value[0]), details)
+
+    def cancel(self) -> None:
+        """End the call, which gets a status that says so."""
+        self._task.cancel()
+
+    # --- what the reactor tells -------------------------------------------------------------
+
+    def message(self, content: bytes) -> None:
+        """Keep a message until the method asks for it."""
+        self._requests.append(content)
+        self._wake()
+
+    def finished(self) -> None:
+        """Take note that the caller has sent all."""
+        self._is_finished = True
+        self._wake()
+
+    def written(self, count: int) -> None:
+        """Tell who wrote them."""
+        for _ in range(min(count, len(self._notes))):
+            self._notes.popleft()()
+        while self._writes and count >= self._writes[0][0]:
+            size, written = self._writes.popleft()
+            count -= size
+            if not written.done():
+                written.set_result(None)
+        if count:
+            size, written = self._writes[0]
+            self._writes[0] = (size - count, written)
+
+    def headers(self, metadata: Metadata) -> None:
+        """Take nothing: a served call gets no answer."""
+
+    def ended(self, code: int, text: str) -> None:
+        """Cancel the method: the caller has gone."""
+        del code, text
+        self._is_over = True
+        self.cancel()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _decoded(decode: Callable[[bytes], RequestT], content: bytes) -> RequestT:
+    try:
+        return decode(content)
+    except DecodeError as error:
+        raise AbortError(grpc.StatusCode.INTERNAL, "the request is no protobuf message") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Details(grpc.HandlerCallDetails):
+    """What a generic handler is asked with."""
+
+    method: str
+    invocation_metadata: tuple[tuple[str, str | bytes], ...] = ()
+
+
+class GrpcServer:
+    """Serves the methods of one service.
+
+    Args:
+        reactor: of this event loop.
+        handler: knows the methods.
+        paths: of those that there may be.
+        batched: takes calls to a method in batches and answers them itself, by path.
+        announced: hears of calls that begin to arrive, by path.
+        is_compressing: whether answers may be compressed.
+
+    Attributes:
+        number: under which the kernel serves it.
+    """
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        handler: grpc.GenericRpcHandler,
+        paths: Sequence[str],
+        *,
+        batched: Mapping[str, Callable[[Sequence[Arrival]], None]] = MappingProxyType({}),
+        announced: Mapping[str, Callable[[], None]] = MappingProxyType({}),
+        is_compressing: bool = False,
+    ) -> None:
+        self._reactor = reactor
+        self._calls: dict[asyncio.Task[None], None] = {}
+        self._numbers: list[int] = []
+        methods: list[tuple[int, str, bool, bool]] = []
+        for path in paths:
+            take = batched.get(path)
+            is_streaming = False
+            if take is None:
+                found = handler.service(_Details(path))
+                if found is None:
+                    continue
+                take = partial(self._begin, found)
+                is_streaming = found.request_streaming
+            number = reactor.add_method(_Method(take, announced.get(path)))
+            self._numbers.append(number)
+            methods.append((number, path, is_streaming, path in announced))
+        self.number = reactor.http2.serve(
+            methods, FRAME_BYTES_MAX, STREAMS_MAX, is_compressing, BEGIN_SECONDS_MAX
+        )
+
+    def _begin(self, handler: _Handler, arrivals: Sequence[Arrival]) -> None:
+        encode = handler.response_serializer or bytes
+        for arrival in arrivals:
+            call: ServedCall[Any] = ServedCall(self._reactor, arrival, encode)
+            task = call.run(_serve(call, handler, arrival.message))
+            self._calls[task] = None
+            task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._calls.pop(task, None)
+
+    async def stop(self, is_busy: Callable[[], bool] = lambda: False) -> None:
+        """Take no calls any more; those under way get `STOP_SECONDS_MAX`.
+
+        Args:
+            is_busy: whether calls that came in batches are under way.
+        """
+        self._reactor.http2.leave_all(self.number)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS_MAX):
+                while self._calls or is_busy():  # noqa: ASYNC110 - once in a process's life
+                    await asyncio.sleep(_STOP_LOOK_SECONDS)
+        for task in list(self._calls):
+            task.cancel()
+        if self._calls:
+            await asyncio.wait(set(self._calls))
+        await self._reactor.end_service(self.number, LINGER_SECONDS_MAX)
+        for number in self._numbers:
+            self._reactor.remove_method(number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Method(MethodEvents):
+    take: Callable[[Sequence[Arrival]], None]
+    announce: Callable[[], None] | None
+
+    def arriving(self) -> None:
+        if self.announce is not None:
+            self.announce()
+
+    def called(self, arrivals: Sequence[Arrival]) -> None:
+        self.take(arrivals)
+
+
+async def _serve(call: ServedCall[Any], handler: _Handler, message: bytes | None) -> None:
+    """Have the right kind of method serve a call."""
+    decode = handler.request_deserializer or bytes
+    if handler.stream_stream is not None:
+        await handler.stream_stream(call.requests(decode), call)
+        return
+    request = _decoded(decode, message or b"")
+    if handler.unary_stream is not None:
+        await handler.unary_stream(request, call)
+    else:
+        await call.write(await handler.unary_unary(request, call))

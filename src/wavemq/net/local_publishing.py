@@ -1,0 +1,102 @@
+"""Publishes of programs, taken in batches as they arrive.
+
+Owns the way from the bytes of a request to a submission, and back from its answer to bytes. Refuses
+to know what becomes of a message. Fault model: a request that breaks a rule gets an error inside
+the response, one that is no protobuf ends its call with a status; either costs nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+
+from wavemq.errors import InternalError, WaveMQError
+from wavemq.net.batcher import Batcher
+from wavemq.net.pending_subscriptions import PendingSubscriptions
+from wavemq.net.reactor import Arrival, Reactor
+from wavemq.net.transport import Answer, Submission
+from wavemq.wire import mqpb_pb2 as mqpb
+from wavemq.wire.calls import PublishCall, publish_call_from_wire
+from wavemq.wire.convert import error_to_wire
+
+_PUBLISHED: Final = mqpb.PublishResponse().SerializeToString()
+
+_log = structlog.get_logger("wavemq.net.door")
+
+
+class LocalPublishing:
+    """The method `Publish`.
+
+    Args:
+        reactor: that answers.
+        take: gets each batch; answers every submission once.
+        subscribing: holds back what was sent after a subscription that is not effective yet.
+    """
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        take: Callable[[Sequence[Submission[PublishCall]]], None],
+        subscribing: PendingSubscriptions,
+    ) -> None:
+        self._reactor = reactor
+        self._batcher: Batcher[PublishCall] = Batcher(take)
+        self._subscribing = subscribing
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call has no answer yet."""
+        return bool(self._waiting or self._batcher.unanswered_count)
+
+    def take(self, arrivals: Sequence[Arrival]) -> None:
+        """Take calls; each gets its answer."""
+        for arrival in arrivals:
+            try:
+                self._take(arrival)
+            except WaveMQError as error:
+                self._answer(arrival.call, error)
+            except DecodeError:
+                status, _ = grpc.StatusCode.INTERNAL.value
+                self._reactor.http2.finish(
+                    arrival.call, status, "the request is no protobuf message"
+                )
+            except Exception:  # noqa: BLE001 - the door's last resort; logged whole, told in one sentence
+                _log.exception("door_failed", method="Publish")
+                self._answer(arrival.call, InternalError("the router failed; its log says why"))
+
+    def _take(self, arrival: Arrival) -> None:
+        content, connection = arrival.message or b"", arrival.connection
+        call = publish_call_from_wire(mqpb.PublishParams.FromString(content))
+        answer = partial(self._answer, arrival.call)
+        # A client subscribes and at once publishes a request whose answer it awaits.
+        if self._subscribing.is_anything_awaited(connection):
+            waiting = asyncio.ensure_future(
+                self._submit_later(call, len(content), connection, answer)
+            )
+            self._waiting.add(waiting)
+            waiting.add_done_callback(self._waiting.discard)
+        else:
+            self._batcher.put(call, len(content), connection, answer)
+
+    async def _submit_later(
+        self, call: PublishCall, size_bytes: int, connection: str, answer: Answer
+    ) -> None:
+        await self._subscribing.wait_effective(connection)
+        try:
+            self._batcher.put(call, size_bytes, connection, answer)
+        except WaveMQError as error:
+            answer(error)
+
+    def _answer(self, call: int, error: WaveMQError | None) -> None:
+        if error is None:
+            self._reactor.answer(call, _PUBLISHED)
+        else:
+            response = mqpb.PublishResponse(error=error_to_wire(error))
+            self._reactor.answer(call, response.SerializeToString())
