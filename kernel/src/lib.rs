@@ -20,8 +20,10 @@ mod http2;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod lqibe;
+mod messages;
 mod multiples;
 mod points;
+mod protobuf;
 mod signatures;
 mod wkdibe;
 
@@ -38,5 +40,6 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<bindings::WkdParams>()?;
     module.add_class::<bindings::WkdMasterKey>()?;
     module.add_class::<bindings::WkdSecretKey>()?;
+    messages::register(module)?;
     functions::register(module)
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 class EncodingError(ValueError):
     """Bytes have the wrong length, are not canonical, or are no point of the group."""
@@ -152,3 +152,50 @@ class Http2:
     def cancel(self, call: int) -> None: ...
     def answer(self, answers: Sequence[tuple[int, bytes]]) -> None: ...
     def consumed(self, call: int, size_bytes: int) -> None: ...
+
+class MessageSigner:
+    """Who signs messages: keys, and the fields that all of their messages begin with."""
+
+    def __new__(
+        cls,
+        seed: bytes,
+        source: bytes,
+        location: tuple[str, int],
+        origin_router: str,
+        prefix: bytes,
+    ) -> Self:
+        """Take a seed of 32 bytes, and what each message and signature begins with.
+
+        That is the entity's hash, its location (URL, version), the router's id, and the beginning
+        of a signature in DER.
+        """
+
+class PublishCutter:
+    """Cuts publish requests; knows the last perspective of each connection by sight."""
+
+    def cut(
+        self, requests: Sequence[tuple[int, bytes]]
+    ) -> list[tuple[bytes, bytes, str, tuple[tuple[str, bytes], ...], int, bool] | None]:
+        """Cut requests (connection, bytes).
+
+        Returns:
+            SHA-256 of the perspective, namespace, topic, contents, their size in bytes, and whether
+            to persist; None where there is more in a request.
+        """
+
+def form_messages(
+    drafts: Sequence[tuple[MessageSigner, bytes, str, Sequence[tuple[str, bytes]]]],
+) -> list[tuple[bytes, bytes]]:
+    """Sign messages (signer, namespace, topic, contents).
+
+    Returns:
+        Signatures in DER, and the fields of each message from `tbs` to `encryptionPartition`.
+    """
+
+_Parts: TypeAlias = tuple[bytes, Sequence[int], Sequence[int], bool, bytes, bytes]
+
+def encode_message(message: _Parts) -> bytes:
+    """Compose a message: head, timestamps, drops, whether persisted, proof, its reference."""
+
+def encode_wrapped(number: int, messages: Sequence[_Parts]) -> list[bytes]: ...
+def encode_deliveries(deliveries: Sequence[tuple[int, int, _Parts]]) -> bytes: ...

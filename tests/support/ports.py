@@ -21,7 +21,7 @@ from wavemq.net.transport import (
 )
 from wavemq.wave.hashes import Hash
 from wavemq.wave.location import Location
-from wavemq.wire.calls import PublishCall, QueryCall, SubscribeCall
+from wavemq.wire.calls import PublishCall, PublishCut, QueryCall, SubscribeCall
 
 NAMESPACE = Hash.of(b"namespace")
 SOURCE = Hash.of(b"source")
@@ -114,7 +114,7 @@ class ScriptedPort:
     holds: bool = False
     failure: Exception | None = None
     subscribe_gate: asyncio.Event | None = None
-    published: list[PublishCall | Message] = field(default_factory=list)
+    published: list[PublishCall | PublishCut | Message] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     held: list[Callable[[], None]] = field(default_factory=list)
     subscribed: list[tuple[SubscribeCall | SubscriptionRequest, LinkId | None]] = field(
@@ -128,7 +128,8 @@ class ScriptedPort:
     log: list[str] = field(default_factory=list)
 
     def publish(
-        self, submissions: Sequence[Submission[PublishCall]] | Sequence[Submission[Message]]
+        self,
+        submissions: Sequence[Submission[PublishCall | PublishCut]] | Sequence[Submission[Message]],
     ) -> None:
         if self.failure is not None:
             raise self.failure
@@ -183,6 +184,10 @@ class ScriptedPort:
             raise self.refusal
         for batch in self.retained:
             yield batch
+
+    def is_prepared(self, cut: PublishCut) -> bool:
+        del cut
+        return False
 
     def connection_status(self) -> ConnectionStatus:
         return ConnectionStatus(uplinks_configured=3, uplinks_connected=2)

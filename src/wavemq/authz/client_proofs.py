@@ -94,6 +94,11 @@ class ClientProofs:
         built = await self._building.run(claim, lambda: self._build(perspective, claim, now))
         return built.der, built.expiry
 
+    def known(self, claim: Claim, now: Instant) -> HeldProof | None:
+        """Return a proof of the claim that was found before; never waits."""
+        found = self._proofs.get(claim, now=now)
+        return found if isinstance(found, HeldProof) else None
+
     async def _is_unrevoked(self, held: HeldProof, now: Instant) -> bool:
         """Whether nothing in a proof is known to be revoked; asks unless that is known freshly."""
         revocations = self._engine.revocations

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from wavemq._kernel import form_messages
 from wavemq.authz.admission import (
     PERMISSION_PUBLISH,
     PERMISSION_QUERY,
@@ -22,6 +23,9 @@ from wavemq.authz.bounded import CacheStatistics
 from wavemq.authz.callers import Callers
 from wavemq.authz.client_proofs import ClientProofs, is_up_to_date
 from wavemq.authz.contents import open_e2ee, open_jedi, seal_e2ee, seal_jedi
+from wavemq.authz.prepared import Prepared, PreparedPublishes
+from wavemq.authz.revocation import Standing
+from wavemq.authz.validity import period_of_entity
 from wavemq.authz.verdict_cache import Claim
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
 from wavemq.errors import (
@@ -87,6 +91,7 @@ class Publishing:
         self._origin_router = origin_router
         self._callers = Callers(engine)
         self._proofs = ClientProofs(engine, admission)
+        self._prepared = PreparedPublishes(origin_router)
         self._messages_opened = 0
         self._messages_unreadable = 0
 
@@ -179,6 +184,91 @@ class Publishing:
         )
         signature = self.sign(perspective, message_digest(unsigned))
         return Verified(replace(unsigned, signature=signature), until)
+
+    # --- forming again and again ------------------------------------------------------------
+
+    async def prepare(
+        self, caller: bytes, perspective: Perspective, namespace: Hash, topic: Topic, now: Instant
+    ) -> None:
+        """Remember what it takes to form further plain messages of a caller on a topic.
+
+        Call it when one was formed, so that everything is known. Where something is not, nothing is
+        remembered.
+
+        Args:
+            caller: names what the client shows; the same only if all of that is.
+            perspective: who publishes.
+            namespace: where.
+            topic: on what.
+            now: the present.
+        """
+        claim = Claim(namespace, perspective.hash, PERMISSION_PUBLISH, topic.text)
+        held = self._proofs.known(claim, now)
+        if held is None:
+            return
+        entity = perspective.entity
+        found = await self._engine.revocations.check_patiently(
+            entity.revocations, now=now, patience_s=0.0
+        )
+        if found.standing is Standing.REVOKED or not period_of_entity(entity, now).is_valid:
+            return
+        prepared = Prepared(
+            source=perspective.hash,
+            location=perspective.location,
+            namespace=namespace,
+            topic=topic,
+            held=held,
+            signer=self._prepared.signer_of(perspective),
+            since=now,
+            until=min(found.fresh_until, entity.validity.not_after),
+            epoch=found.epoch,
+        )
+        self._prepared.put(caller, prepared)
+
+    def prepared(
+        self, caller: bytes, namespace: bytes, topic: str, now: Instant
+    ) -> Prepared | None:
+        """Return what was prepared for a caller, if it may still be used as it is."""
+        return self._prepared.get(caller, namespace, topic, now, self._engine.revocations.epoch)
+
+    def form_prepared(
+        self, drafts: Sequence[tuple[Prepared, tuple[tuple[str, bytes], ...], bool]]
+    ) -> list[Verified[Message]]:
+        """Return messages, each proved and signed, as `form_message` would.
+
+        Args:
+            drafts: who and where, the contents (schema, bytes), and whether each is persisted. What
+                was prepared must be usable now.
+        """
+        formed = form_messages(
+            [
+                (prepared.signer, prepared.namespace.to_bytes(), prepared.topic.text, payload)
+                for prepared, payload, _ in drafts
+            ]
+        )
+        messages: list[Verified[Message]] = []
+        for (prepared, payload, is_persisted), (signature, head) in zip(
+            drafts, formed, strict=True
+        ):
+            proof = prepared.held.proof
+            message = Message(
+                prepared.source,
+                prepared.location,
+                prepared.namespace,
+                prepared.topic,
+                tuple(PayloadObject(schema, content) for schema, content in payload),
+                self._origin_router,
+                None,
+                proof.der,
+                signature,
+                (),
+                (),
+                (),
+                is_persisted,
+            )
+            message.keep_head(head)
+            messages.append(Verified(message, proof.expiry))
+        return messages
 
     async def form_subscription(
         self,

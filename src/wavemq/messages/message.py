@@ -54,6 +54,7 @@ class Message:
         timestamps: when it was routed or arrived, one per hop.
         drops: how many messages each queue on its way had dropped.
         is_persisted: whether the designated router retains it.
+        head: the fields that never change, as they stand on the wire, once somebody encoded them.
     """
 
     source: Hash
@@ -69,6 +70,14 @@ class Message:
     timestamps: tuple[Instant, ...]
     drops: tuple[int, ...]
     is_persisted: bool
+    head: bytes = field(init=False, default=b"", repr=False, compare=False)
+
+    def keep_head(self, head: bytes) -> None:
+        """Remember the encoded form of the fields that never change.
+
+        Copies with other marks of the way share it; `replace` makes a copy without.
+        """
+        object.__setattr__(self, "head", head)
 
     @property
     def size_bytes(self) -> int:
@@ -94,7 +103,7 @@ class Message:
 
         Spelled out, since it happens at every hop and `replace` takes three times as long.
         """
-        return Message(
+        passed = Message(
             self.source,
             self.source_location,
             self.namespace,
@@ -109,6 +118,8 @@ class Message:
             drops,
             self.is_persisted,
         )
+        passed.keep_head(self.head)
+        return passed
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from typing import Final
 from wavemq.limits import MIB
 from wavemq.messages.message import Message
 from wavemq.net.transport import Consumption, Delivered
-from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.calls import ConsumeCommand
+from wavemq.wire.encoding import Parts, encoded_deliveries
 
 JOURNAL_KEY: Final = "wavemq-journal"
 """Response metadata: names the numbering of indexes."""
@@ -32,8 +32,8 @@ RESPONSE_BYTES_MAX: Final = MIB
 async def serve_consumption(
     consumption: Consumption,
     commands: AsyncIterator[ConsumeCommand],
-    write: Callable[[mqpb.ConsumeResponse], Awaitable[None]],
-    to_wire: Callable[[Message], mqpb.Message],
+    write: Callable[[bytes], Awaitable[None]],
+    to_parts: Callable[[Message], Parts],
 ) -> None:
     """Deliver until the reader has said all it had to say; closes the consumption.
 
@@ -41,7 +41,7 @@ async def serve_consumption(
         consumption: what to deliver.
         commands: of the reader; they end when it has done with all.
         write: sends a response, and waits while the reader does not read.
-        to_wire: how messages are sent.
+        to_parts: how messages are sent.
 
     Raises:
         UnsubscribedError: the queue has ended, or another reader took over.
@@ -54,7 +54,7 @@ async def serve_consumption(
             taking = asyncio.ensure_future(consumption.take())
             await asyncio.wait({taking, obeying}, return_when=asyncio.FIRST_COMPLETED)
             if taking.done():
-                for response in _responses(taking.result(), to_wire):
+                for response in _responses(taking.result(), to_parts):
                     await write(response)
         obeying.result()
     finally:
@@ -73,21 +73,20 @@ async def _obey(consumption: Consumption, commands: AsyncIterator[ConsumeCommand
 
 
 def _responses(
-    delivered: Sequence[Delivered], to_wire: Callable[[Message], mqpb.Message]
-) -> Iterator[mqpb.ConsumeResponse]:
-    response = mqpb.ConsumeResponse()
+    delivered: Sequence[Delivered], to_parts: Callable[[Message], Parts]
+) -> Iterator[bytes]:
+    gathered: list[tuple[int, int, Parts]] = []
     size_bytes = 0
     for one in delivered:
-        message_bytes = one.message.size_bytes
-        is_full = len(response.deliveries) >= RESPONSE_MESSAGES_MAX
+        parts = to_parts(one.message)
+        message_bytes = len(parts[0])
+        is_full = len(gathered) >= RESPONSE_MESSAGES_MAX
         if is_full or (size_bytes and size_bytes + message_bytes > RESPONSE_BYTES_MAX):
-            yield response
-            response, size_bytes = mqpb.ConsumeResponse(), 0
+            yield encoded_deliveries(gathered)
+            gathered, size_bytes = [], 0
         size_bytes += message_bytes
-        response.deliveries.append(
-            mqpb.ConsumeDelivery(index=one.index, attempt=one.attempt, message=to_wire(one.message))
-        )
-    yield response
+        gathered.append((one.index, one.attempt, parts))
+    yield encoded_deliveries(gathered)
 
 
 async def _cancel(

@@ -65,5 +65,5 @@ async def outcome(method: str, work: Awaitable[None]) -> WaveMQError | None:
     return None
 
 
-def _serialize(response: ProtobufMessage) -> bytes:
-    return response.SerializeToString()
+def _serialize(response: ProtobufMessage | bytes) -> bytes:
+    return response if isinstance(response, bytes) else response.SerializeToString()

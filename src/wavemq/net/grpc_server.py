@@ -62,7 +62,7 @@ class ServedCall(CallEvents, Generic[ResponseT]):
     """
 
     def __init__(
-        self, reactor: Reactor, arrival: Arrival, encode: Callable[[ResponseT], bytes]
+        self, reactor: Reactor, arrival: Arrival, encode: Callable[[ResponseT | bytes], bytes]
     ) -> None:
         self.connection = arrival.connection
         self.metadata = arrival.metadata
@@ -94,7 +94,7 @@ class ServedCall(CallEvents, Generic[ResponseT]):
         """End the call with a status."""
         raise AbortError(code, details)
 
-    async def write(self, response: ResponseT) -> None:
+    async def write(self, response: ResponseT | bytes) -> None:
         """Send a message, and wait until it has left for the network.
 
         Raises:
@@ -102,15 +102,13 @@ class ServedCall(CallEvents, Generic[ResponseT]):
         """
         await self._write([self._encode(response)])
 
-    async def write_all(
-        self, responses: Sequence[ResponseT], note_written: Callable[[], None]
-    ) -> None:
-        """Send messages together, and tell of each that it has left.
+    async def write_all(self, responses: Sequence[bytes], note_written: Callable[[], None]) -> None:
+        """Send encoded messages together, and tell of each that it has left.
 
         Those that have left are told of also when the caller goes away meanwhile.
         """
         self._notes.extend([note_written] * len(responses))
-        await self._write([self._encode(response) for response in responses])
+        await self._write(list(responses))
 
     async def _write(self, messages: list[bytes]) -> None:
         if self._is_over:

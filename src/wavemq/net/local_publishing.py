@@ -8,7 +8,7 @@ the response, one that is no protobuf ends its call with a status; either costs 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -16,14 +16,19 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
+from wavemq._kernel import PublishCutter
 from wavemq.errors import InternalError, WaveMQError
+from wavemq.limits import MESSAGE_BYTES_MAX, PAYLOAD_OBJECTS_MAX
 from wavemq.net.batcher import Batcher
 from wavemq.net.pending_subscriptions import PendingSubscriptions
 from wavemq.net.reactor import Arrival, Reactor
-from wavemq.net.transport import Answer, Submission
+from wavemq.net.transport import Answer, LocalPort
 from wavemq.wire import mqpb_pb2 as mqpb
-from wavemq.wire.calls import PublishCall, publish_call_from_wire
+from wavemq.wire.calls import PublishCall, PublishCut, publish_call_from_wire
 from wavemq.wire.convert import error_to_wire
+
+Parts = tuple[bytes, bytes, str, tuple[tuple[str, bytes], ...], int, bool]
+"""What a request was cut into: see `PublishCutter.cut`."""
 
 _PUBLISHED: Final = mqpb.PublishResponse().SerializeToString()
 
@@ -35,18 +40,20 @@ class LocalPublishing:
 
     Args:
         reactor: that answers.
-        take: gets each batch; answers every submission once.
+        port: of the router; gets each batch.
         subscribing: holds back what was sent after a subscription that is not effective yet.
     """
 
     def __init__(
         self,
         reactor: Reactor,
-        take: Callable[[Sequence[Submission[PublishCall]]], None],
+        port: LocalPort,
         subscribing: PendingSubscriptions,
     ) -> None:
         self._reactor = reactor
-        self._batcher: Batcher[PublishCall] = Batcher(take)
+        self._port = port
+        self._batcher: Batcher[PublishCall | PublishCut] = Batcher(port.publish)
+        self._cutter = PublishCutter()
         self._subscribing = subscribing
         self._waiting: set[asyncio.Task[None]] = set()
 
@@ -57,9 +64,10 @@ class LocalPublishing:
 
     def take(self, arrivals: Sequence[Arrival]) -> None:
         """Take calls; each gets its answer."""
-        for arrival in arrivals:
+        cuts = self._cutter.cut([(one.connection_number, one.message or b"") for one in arrivals])
+        for arrival, cut in zip(arrivals, cuts, strict=True):
             try:
-                self._take(arrival)
+                self._take(arrival, cut)
             except WaveMQError as error:
                 self._answer(arrival.call, error)
             except DecodeError:
@@ -71,9 +79,9 @@ class LocalPublishing:
                 _log.exception("door_failed", method="Publish")
                 self._answer(arrival.call, InternalError("the router failed; its log says why"))
 
-    def _take(self, arrival: Arrival) -> None:
+    def _take(self, arrival: Arrival, parts: Parts | None) -> None:
         content, connection = arrival.message or b"", arrival.connection
-        call = publish_call_from_wire(mqpb.PublishParams.FromString(content))
+        call = self._call(content, parts)
         answer = partial(self._answer, arrival.call)
         # A client subscribes and at once publishes a request whose answer it awaits.
         if self._subscribing.is_anything_awaited(connection):
@@ -85,8 +93,19 @@ class LocalPublishing:
         else:
             self._batcher.put(call, len(content), connection, answer)
 
+    def _call(self, content: bytes, parts: Parts | None) -> PublishCall | PublishCut:
+        """Return a request, parsed as far as that is not known to be good."""
+        if parts is None:
+            return publish_call_from_wire(mqpb.PublishParams.FromString(content))
+        caller, namespace, topic, payload, size_bytes, is_persisted = parts
+        cut = PublishCut(caller, namespace, topic, payload, is_persisted, content)
+        is_small = size_bytes <= MESSAGE_BYTES_MAX and len(payload) <= PAYLOAD_OBJECTS_MAX
+        if is_small and self._port.is_prepared(cut):
+            return cut
+        return cut.whole()
+
     async def _submit_later(
-        self, call: PublishCall, size_bytes: int, connection: str, answer: Answer
+        self, call: PublishCall | PublishCut, size_bytes: int, connection: str, answer: Answer
     ) -> None:
         await self._subscribing.wait_effective(connection)
         try:

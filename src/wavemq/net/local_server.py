@@ -32,7 +32,8 @@ from wavemq.wire.calls import (
     query_call_from_wire,
     subscribe_call_from_wire,
 )
-from wavemq.wire.convert import error_to_wire, message_to_wire
+from wavemq.wire.convert import error_to_wire
+from wavemq.wire.encoding import Parts, encoded_responses, parts_of
 
 SERVICE: Final = "mqpb.WAVEMQ"
 PUBLISH_PATH: Final = f"/{SERVICE}/Publish"
@@ -87,12 +88,12 @@ class LocalService:
         try:
             await context.send_initial_metadata(((SUBSCRIBED_KEY, "1"),))
             while True:
-                responses = [
-                    mqpb.SubscriptionMessage(
-                        message=_delivered(message, is_proof_asked=is_proof_asked)
-                    )
-                    for message in await deliveries.take()
-                ]
+                responses = encoded_responses(
+                    [
+                        _parts(message, is_proof_asked=is_proof_asked)
+                        for message in await deliveries.take()
+                    ]
+                )
                 await context.write_all(responses, deliveries.note_written)
         finally:
             await deliveries.aclose()
@@ -129,7 +130,7 @@ class LocalService:
             consumption,
             (consume_command_from_wire(request) async for request in requests),
             context.write,
-            partial(_delivered, is_proof_asked=is_proof_asked),
+            partial(_parts, is_proof_asked=is_proof_asked),
         )
 
     async def _query(
@@ -144,10 +145,8 @@ class LocalService:
     ) -> None:
         is_proof_asked = _asks_for_proof(context)
         async for batch in self._port.query(query_call_from_wire(params)):
-            for message in batch:
-                response = mqpb.QueryMessage(
-                    message=_delivered(message, is_proof_asked=is_proof_asked)
-                )
+            parts = [_parts(message, is_proof_asked=is_proof_asked) for message in batch]
+            for response in encoded_responses(parts):
                 await context.write(response)
 
     async def _connection_status(
@@ -177,7 +176,7 @@ async def serve_local(address: Address, port: LocalPort) -> AsyncIterator[Addres
     bound = listening.getsockname()[1]
     async with running_reactor() as reactor:
         service = LocalService(port)
-        publishing = LocalPublishing(reactor, port.publish, service.subscribing)
+        publishing = LocalPublishing(reactor, port, service.subscribing)
         note_arriving = service.subscribing.note_arriving
         server = GrpcServer(
             reactor,
@@ -198,5 +197,5 @@ def _asks_for_proof(context: ServedCall[Any]) -> bool:
     return (INCLUDE_PROOF_KEY, "1") in context.invocation_metadata()
 
 
-def _delivered(message: Message, *, is_proof_asked: bool) -> mqpb.Message:
-    return message_to_wire(message, proof=message.proof if is_proof_asked else b"")
+def _parts(message: Message, *, is_proof_asked: bool) -> Parts:
+    return parts_of(message, proof=message.proof if is_proof_asked else b"")

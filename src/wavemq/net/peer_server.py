@@ -38,11 +38,11 @@ from wavemq.wire.convert import (
     error_to_wire,
     hash_from_wire,
     message_from_wire,
-    message_to_wire,
     proof_reference_from_wire,
     query_from_wire,
     subscription_from_wire,
 )
+from wavemq.wire.encoding import Parts, encoded_responses, parts_of
 from wavemq.wire.handshake import RouterClaim
 
 SERVICE: Final = "mqpb.WAVEMQPeering"
@@ -144,7 +144,9 @@ class PeerService:
         try:
             await context.send_initial_metadata(())
             while True:
-                responses = [_elided(message, sent) for message in await deliveries.take()]
+                responses = encoded_responses(
+                    [_elided(message, sent) for message in await deliveries.take()]
+                )
                 await context.write_all(responses, deliveries.note_written)
         finally:
             await deliveries.aclose()
@@ -182,7 +184,7 @@ class PeerService:
             consumption,
             (peer_consume_command_from_wire(request) async for request in requests),
             context.write,
-            partial(_elided_message, sent=SentProofs()),
+            partial(_elided, sent=SentProofs()),
         )
 
     async def _unsubscribe(
@@ -208,19 +210,15 @@ class PeerService:
         self, params: mqpb.PeerQueryParams, context: ServedCall[mqpb.QueryMessage]
     ) -> None:
         async for batch in self._port.query(query_from_wire(params)):
-            for message in batch:
-                # In full each time: the original's site routers keep no proofs of a query.
-                wire = message_to_wire(message, proof=message.proof)
-                await context.write(mqpb.QueryMessage(message=wire))
+            # In full each time: the original's site routers keep no proofs of a query.
+            parts = [parts_of(message, proof=message.proof) for message in batch]
+            for response in encoded_responses(parts):
+                await context.write(response)
 
 
-def _elided(message: Message, sent: SentProofs) -> mqpb.SubscriptionMessage:
-    return mqpb.SubscriptionMessage(message=_elided_message(message, sent))
-
-
-def _elided_message(message: Message, sent: SentProofs) -> mqpb.Message:
+def _elided(message: Message, sent: SentProofs) -> Parts:
     proof, reference = sent.elide(message.proof)
-    return message_to_wire(message, proof=proof, proof_reference=reference)
+    return parts_of(message, proof=proof, proof_reference=reference)
 
 
 @asynccontextmanager

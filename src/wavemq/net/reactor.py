@@ -76,12 +76,14 @@ class Arrival:
         connection: names that over which it came; never used again after that has ended.
         metadata: of the caller, without the transport's own.
         message: the request; None: requests follow.
+        connection_number: the same as a number.
     """
 
     call: int
     connection: str
     metadata: Metadata
     message: bytes | None
+    connection_number: int
 
 
 class MethodEvents(Protocol):
@@ -182,7 +184,9 @@ class Reactor:
                 if event[3] != method:
                     self._hand_over(method, arrivals)
                     arrivals, method = [], event[3]
-                arrivals.append(Arrival(event[1], f"connection-{event[2]}", event[4], event[5]))
+                arrivals.append(
+                    Arrival(event[1], f"connection-{event[2]}", event[4], event[5], event[2])
+                )
                 continue
             if arrivals:
                 self._hand_over(method, arrivals)

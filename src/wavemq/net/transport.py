@@ -16,7 +16,7 @@ from wavemq.errors import WaveMQError
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.routing.records import DownlinkPosition, Place, QueueId
 from wavemq.wave.hashes import Hash
-from wavemq.wire.calls import PublishCall, QueryCall, SubscribeCall
+from wavemq.wire.calls import PublishCall, PublishCut, QueryCall, SubscribeCall
 from wavemq.wire.handshake import RouterClaim
 
 LinkId = NewType("LinkId", str)
@@ -132,9 +132,17 @@ class DownlinkMessage:
 class LocalPort(Protocol):
     """What the door for programs needs from the router."""
 
-    def publish(self, submissions: Sequence[Submission[PublishCall]]) -> None:
-        """Take messages; each is answered when it is durable in every queue that holds it."""
+    def publish(self, submissions: Sequence[Submission[PublishCall | PublishCut]]) -> None:
+        """Take messages; each is answered when it is durable in every queue that holds it.
+
+        Only those are cut of which `is_prepared` said so.
+        """
         ...
+
+    def is_prepared(self, cut: PublishCut) -> bool:
+        """Whether all but the contents of a publish is known to be good, for the moment."""
+        del cut
+        return False
 
     async def subscribe(self, call: SubscribeCall) -> Deliveries:
         """Open or resume a subscription; effective when this returns.

@@ -24,7 +24,9 @@ from dataclasses import replace
 from functools import partial
 
 from wavemq.authz.perspective import Perspective
+from wavemq.authz.prepared import Prepared
 from wavemq.authz.publishing import Publishing
+from wavemq.clock import Instant
 from wavemq.errors import (
     AuthorizationError,
     DesignatedRouterLinkDownError,
@@ -38,6 +40,7 @@ from wavemq.messages.verified import Verified
 from wavemq.net.lanes import Lanes
 from wavemq.net.objects import LocationRouter
 from wavemq.net.transport import (
+    Answer,
     ConnectionStatus,
     Consumption,
     Deliveries,
@@ -45,9 +48,9 @@ from wavemq.net.transport import (
     Submission,
 )
 from wavemq.net.uplink import Uplink
+from wavemq.router import driver
 from wavemq.router.consumption import QueueConsumption
 from wavemq.router.doorway import Doorway
-from wavemq.router.driver import Answer
 from wavemq.router.guard import guarded
 from wavemq.router.reader import QueueReader
 from wavemq.routing.effects import AcceptSubscription, ForwardQuery, ReadRetained, Reply
@@ -58,9 +61,9 @@ from wavemq.routing.events import (
 )
 from wavemq.routing.records import Place, QueueId
 from wavemq.wave.hashes import Hash
-from wavemq.wire.calls import CallerSecret, PublishCall, QueryCall, SubscribeCall
+from wavemq.wire.calls import CallerSecret, PublishCall, PublishCut, QueryCall, SubscribeCall
 
-Forming = tuple[Submission[PublishCall], asyncio.Task[Verified[Message] | WaveMQError]]
+Forming = tuple[Answer, asyncio.Task[Verified[Message] | WaveMQError]]
 
 
 class LocalDoor(LocalPort):
@@ -104,37 +107,75 @@ class LocalDoor(LocalPort):
 
     # --- publish ----------------------------------------------------------------------------
 
-    def publish(self, submissions: Sequence[Submission[PublishCall]]) -> None:
+    def publish(self, submissions: Sequence[Submission[PublishCall | PublishCut]]) -> None:
         """Form messages side by side, and have the core take them in order per topic."""
+        now = self._clock.now()
+        drafts: list[tuple[Prepared, tuple[tuple[str, bytes], ...], bool]] = []
+        answers: list[Answer] = []
         for submission in submissions:
             call = submission.request
+            if isinstance(call, PublishCut):
+                prepared = self._prepared(call, now)
+                if prepared is not None:
+                    drafts.append((prepared, call.payload, call.is_persisted))
+                    answers.append(submission.answer)
+                    continue
+                try:
+                    call = call.whole()
+                except WaveMQError as error:
+                    submission.answer(error)
+                    continue
             forming = self._group.create_task(guarded("Publish", self._form(call)))
-            self._lanes.put((call.namespace, call.topic.text), (submission, forming))
+            self._lanes.put((call.namespace, call.topic.text), (submission.answer, forming))
+        if not drafts:
+            return
+        formed = self._publishing.form_prepared(drafts)
+        for message, answer in zip(formed, answers, strict=True):
+            self._request(message, answer)
+
+    def is_prepared(self, cut: PublishCut) -> bool:
+        """Whether a publish needs no waiting for anything."""
+        return self._prepared(cut, self._clock.now()) is not None
+
+    def _prepared(self, cut: PublishCut, now: Instant) -> Prepared | None:
+        prepared = self._publishing.prepared(cut.caller, cut.namespace, cut.topic, now)
+        if prepared is None or self._lanes.is_busy((prepared.namespace, cut.topic)):
+            return None  # also where it would overtake those before it
+        return prepared
 
     async def _form(self, call: PublishCall) -> Verified[Message]:
         perspective = await self._identify(call.caller)
-        return await self._publishing.form_message(
+        now = self._clock.now()
+        formed = await self._publishing.form_message(
             perspective,
             namespace=call.namespace,
             topic=call.topic,
             payload=call.payload,
-            now=self._clock.now(),
+            now=now,
             encryption_partition=call.encryption_partition,
             is_jedi=call.is_jedi,
             is_persisted=call.is_persisted,
             custom_proof=call.custom_proof,
         )
+        if call.caller_name:
+            await self._publishing.prepare(
+                call.caller_name, perspective, call.namespace, call.topic, now
+            )
+        return formed
 
     async def _publish(self, forming: Forming) -> None:
-        submission, task = forming
+        answer, task = forming
         formed = await task
         if isinstance(formed, WaveMQError):
             self._counts.publishes_refused += 1
-            submission.answer(formed)
-            return
+            answer(formed)
+        else:
+            self._request(formed, answer)
+
+    def _request(self, message: Verified[Message], answer: Answer) -> None:
         self._driver.request(
-            lambda request: MessagePublished(request, formed),
-            lambda answer: submission.answer(_error_of(answer)),
+            lambda request: MessagePublished(request, message),
+            lambda reply: answer(_error_of(reply)),
         )
 
     # --- subscribe --------------------------------------------------------------------------
@@ -220,7 +261,7 @@ class LocalDoor(LocalPort):
                 if readable:
                     yield readable
 
-    def _find(self, answer: Answer) -> AsyncGenerator[Sequence[Message], None]:
+    def _find(self, answer: driver.Answer) -> AsyncGenerator[Sequence[Message], None]:
         if isinstance(answer, ReadRetained):
             return self._driver.retained(answer)
         assert isinstance(answer, ForwardQuery)  # the core's other answer is an error
@@ -298,5 +339,5 @@ class OpenedDeliveries(Deliveries):
         self._reader.close()
 
 
-def _error_of(answer: Answer) -> WaveMQError | None:
+def _error_of(answer: driver.Answer) -> WaveMQError | None:
     return answer.error if isinstance(answer, Reply) else None

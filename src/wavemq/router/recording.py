@@ -48,10 +48,10 @@ from wavemq.wire.convert import (
     location_from_wire,
     location_to_wire,
     message_from_wire,
-    message_to_wire,
     subscription_from_wire,
     subscription_to_wire,
 )
+from wavemq.wire.encoding import encoded_message
 
 ROUTER_ID: Final = "router_id"
 _FORMAT: Final = 1
@@ -227,7 +227,7 @@ def _batch(changes: JournalChanges) -> JournalBatch:
 
 def _message_to_bytes(message: Verified[Message]) -> bytes:
     head = _RECORD.pack(_FORMAT, min(message.granted_until, _INSTANT_MAX))
-    return head + message_to_wire(message.value).SerializeToString()
+    return head + encoded_message(message.value)
 
 
 def _message_or_none(row: RecordRow | RetainedRow | CorruptRecordError) -> Verified[Message] | None:

@@ -17,8 +17,12 @@ def sign(secret: EntitySecret, content: bytes) -> bytes:
     Raises:
         MalformedObjectError: the entity has no message signing key.
     """
-    key = secret.message_signing_key
-    return der.sequence(der.oid(*_ED25519), der.octets(key.sign(content)))
+    return encode(secret.message_signing_key.sign(content))
+
+
+def encode(raw: bytes) -> bytes:
+    """Return the 64 bytes of a signature in DER; they come last."""
+    return der.sequence(der.oid(*_ED25519), der.octets(raw))
 
 
 def decode(data: bytes) -> bytes:

@@ -60,8 +60,42 @@ class CallerSecret:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishCut:
+    """A plain publish as it was cut from a request, its parts not looked at.
+
+    Attributes:
+        caller: SHA-256 of the perspective; the same only if all of that is.
+        namespace: of the topic.
+        topic: what it is about.
+        payload: schemas and contents.
+        is_persisted: whether the designated router retains it.
+        request: the whole, to be parsed where the parts are not known to be good.
+    """
+
+    caller: bytes
+    namespace: bytes
+    topic: str
+    payload: tuple[tuple[str, bytes], ...] = field(repr=False)
+    is_persisted: bool
+    request: bytes = field(repr=False)
+
+    def whole(self) -> PublishCall:
+        """Return the call with all its parts checked.
+
+        Raises:
+            RequestError, ObjectError: as `publish_call_from_wire`.
+        """
+        return publish_call_from_wire(
+            mqpb.PublishParams.FromString(self.request), caller_name=self.caller
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PublishCall:
-    """A publish as asked for; `is_jedi` asks for encryption by topic and hour."""
+    """A publish as asked for; `is_jedi` asks for encryption by topic and hour.
+
+    `caller_name` is that of a `PublishCut`; empty: the request was not cut.
+    """
 
     caller: CallerSecret
     namespace: Hash
@@ -71,6 +105,7 @@ class PublishCall:
     is_persisted: bool
     is_jedi: bool
     custom_proof: bytes = field(repr=False)
+    caller_name: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +141,7 @@ class QueryCall:
     custom_proof: bytes = field(repr=False)
 
 
-def publish_call_from_wire(params: mqpb.PublishParams) -> PublishCall:
+def publish_call_from_wire(params: mqpb.PublishParams, *, caller_name: bytes = b"") -> PublishCall:
     """Parse the request of `Publish`.
 
     Raises:
@@ -126,6 +161,7 @@ def publish_call_from_wire(params: mqpb.PublishParams) -> PublishCall:
         is_persisted=params.persist,
         is_jedi=params.encryptWithJEDI,
         custom_proof=proof_from_wire(params.customProofDER),
+        caller_name=caller_name,
     )
 
 

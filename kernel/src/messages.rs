@@ -1,0 +1,388 @@
+//! Messages between Python's values and the wire: cutting requests, signing, composing.
+//!
+//! Mechanical only: who may publish what is decided elsewhere. The fields, their order and what is signed are those of
+//! wavemq.md 4 and 6; what this does not know (an encrypted publish, a proof of the client's own) it leaves alone.
+
+use std::collections::VecDeque;
+
+use ed25519_dalek::hazmat::{raw_sign, ExpandedSecretKey};
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use sha2::{Sha256, Sha512};
+use sha3::{Digest, Sha3_256};
+use zeroize::Zeroizing;
+
+use crate::bindings::bad;
+use crate::bulk::{locked, unlocked};
+use crate::protobuf::{Field, Fields, Put};
+
+const SIGNATURE_BYTES: usize = 64;
+
+/// Who signs messages: keys, and the fields that all of them begin with.
+#[pyclass(frozen)]
+pub struct MessageSigner {
+    key: ExpandedSecretKey,
+    public: VerifyingKey,
+    source: Vec<u8>,
+    location: Vec<u8>,
+    origin_router: Vec<u8>,
+    /// What stands before the 64 bytes of a signature in DER.
+    prefix: Vec<u8>,
+}
+
+#[pymethods]
+impl MessageSigner {
+    /// Takes the seed of the key, the entity's hash, its location (URL, version), the router's id, and the
+    /// beginning of each signature in DER.
+    #[new]
+    fn new(
+        seed: &[u8],
+        source: Vec<u8>,
+        location: (String, i32),
+        origin_router: String,
+        prefix: Vec<u8>,
+    ) -> PyResult<Self> {
+        let seed: Zeroizing<[u8; 32]> = Zeroizing::new(
+            seed.try_into()
+                .map_err(|_| bad("the seed of a key has 32 bytes"))?,
+        );
+        let key = SigningKey::from_bytes(&seed);
+        let (url, version) = location;
+        let mut location = Vec::new();
+        if !url.is_empty() {
+            location.bytes_field(1, url.as_bytes());
+        }
+        // A negative number stands as one of 64 bits.
+        location.varint_field(2, i64::from(version) as u64);
+        Ok(Self {
+            key: ExpandedSecretKey::from(key.as_bytes()),
+            public: key.verifying_key(),
+            source,
+            location,
+            origin_router: origin_router.into_bytes(),
+            prefix,
+        })
+    }
+}
+
+impl MessageSigner {
+    /// Returns the signature in DER, and the fields of a message from `tbs` to `encryptionPartition`.
+    fn form(&self, draft: &Draft<'_>) -> (Vec<u8>, Vec<u8>) {
+        let mut hash = Sha3_256::new();
+        hash.update(&self.source);
+        hash.update(draft.namespace);
+        hash.update(draft.topic);
+        for (schema, content) in &draft.payload {
+            hash.update(schema);
+            hash.update(content);
+        }
+        hash.update(&self.origin_router);
+        let digest = hash.finalize();
+        let raw = raw_sign::<Sha512>(&self.key, &digest, &self.public).to_bytes();
+        let mut signature = Vec::with_capacity(self.prefix.len() + SIGNATURE_BYTES);
+        signature.extend_from_slice(&self.prefix);
+        signature.extend_from_slice(&raw);
+
+        let payload_bytes: usize = draft
+            .payload
+            .iter()
+            .map(|(schema, content)| schema.len() + content.len() + 24)
+            .sum();
+        let mut tbs = Vec::with_capacity(192 + draft.topic.len() + payload_bytes);
+        tbs.bytes_field(1, &self.source);
+        tbs.bytes_field(2, &self.location);
+        tbs.bytes_field(3, draft.namespace);
+        tbs.bytes_field(4, draft.topic);
+        for (schema, content) in &draft.payload {
+            let mut object = Vec::with_capacity(schema.len() + content.len() + 16);
+            if !schema.is_empty() {
+                object.bytes_field(1, schema);
+            }
+            if !content.is_empty() {
+                object.bytes_field(2, content);
+            }
+            tbs.bytes_field(5, &object);
+        }
+        if !self.origin_router.is_empty() {
+            tbs.bytes_field(6, &self.origin_router);
+        }
+        let mut head = Vec::with_capacity(tbs.len() + signature.len() + 16);
+        head.bytes_field(3, &tbs);
+        head.bytes_field(4, &signature);
+        (signature, head)
+    }
+}
+
+/// What is signed, beside what its signer adds.
+struct Draft<'a> {
+    namespace: &'a [u8],
+    topic: &'a [u8],
+    payload: Vec<(&'a [u8], &'a [u8])>,
+}
+
+type DraftIn<'py> = (
+    PyRef<'py, MessageSigner>,
+    Bound<'py, PyBytes>,
+    Bound<'py, PyString>,
+    Vec<(Bound<'py, PyString>, Bound<'py, PyBytes>)>,
+);
+
+/// Signs messages (signer, namespace, topic, payload); of each returns the signature in DER and the fields of the
+/// message from `tbs` on.
+#[pyfunction]
+fn form_messages<'py>(
+    py: Python<'py>,
+    drafts: Vec<DraftIn<'py>>,
+) -> PyResult<Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>> {
+    let mut work = Vec::with_capacity(drafts.len());
+    for (signer, namespace, topic, payload) in &drafts {
+        let mut objects = Vec::with_capacity(payload.len());
+        for (schema, content) in payload {
+            objects.push((schema.to_str()?.as_bytes(), content.as_bytes()));
+        }
+        let draft = Draft {
+            namespace: namespace.as_bytes(),
+            topic: topic.to_str()?.as_bytes(),
+            payload: objects,
+        };
+        work.push((&**signer, draft));
+    }
+    let formed: Vec<_> = unlocked(py, || {
+        work.iter()
+            .map(|(signer, draft)| signer.form(draft))
+            .collect()
+    })?;
+    Ok(formed
+        .iter()
+        .map(|(signature, head)| (PyBytes::new(py, signature), PyBytes::new(py, head)))
+        .collect())
+}
+
+// --- cutting ------------------------------------------------------------------------------------
+
+/// Connections whose last perspective is remembered.
+const PERSPECTIVES_MAX: usize = 256;
+/// A perspective beyond that is not remembered, but read each time.
+const PERSPECTIVE_BYTES_MAX: usize = 64 << 10;
+
+struct Known {
+    connection: u64,
+    perspective: Zeroizing<Vec<u8>>,
+    name: Py<PyBytes>,
+}
+
+/// Cuts publish requests; knows the last perspective of each connection by sight.
+#[pyclass]
+pub struct PublishCutter {
+    known: VecDeque<Known>,
+}
+
+/// A request as far as it is plain: one perspective, a topic, contents.
+struct Cut<'a> {
+    perspective: &'a [u8],
+    namespace: &'a [u8],
+    topic: &'a str,
+    payload: Vec<(&'a str, &'a [u8])>,
+    is_persisted: bool,
+}
+
+impl<'a> Cut<'a> {
+    /// Returns the parts; none where there is anything beside them, or anything twice.
+    fn of(request: &'a [u8]) -> Option<Self> {
+        let mut fields = Fields::of(request);
+        let (mut perspective, mut namespace, mut topic, mut is_persisted) = (None, None, None, 0);
+        let mut payload = Vec::new();
+        while let Some((number, field)) = fields.next_field()? {
+            match (number, field) {
+                (1, Field::Bytes(content)) if perspective.is_none() => perspective = Some(content),
+                (2, Field::Bytes(content)) if namespace.is_none() => namespace = Some(content),
+                (3, Field::Bytes(content)) if topic.is_none() => {
+                    topic = Some(std::str::from_utf8(content).ok()?);
+                }
+                (4, Field::Bytes(content)) => payload.push(Self::object(content)?),
+                (6, Field::Varint(value)) => is_persisted = value,
+                _ => return None,
+            }
+        }
+        Some(Self {
+            perspective: perspective?,
+            namespace: namespace?,
+            topic: topic?,
+            payload,
+            is_persisted: is_persisted != 0,
+        })
+    }
+
+    fn object(content: &'a [u8]) -> Option<(&'a str, &'a [u8])> {
+        let mut fields = Fields::of(content);
+        let (mut schema, mut object) = ("", &[][..]);
+        while let Some((number, field)) = fields.next_field()? {
+            match (number, field) {
+                (1, Field::Bytes(content)) => schema = std::str::from_utf8(content).ok()?,
+                (2, Field::Bytes(content)) => object = content,
+                _ => return None,
+            }
+        }
+        Some((schema, object))
+    }
+}
+
+#[pymethods]
+impl PublishCutter {
+    #[new]
+    fn new() -> Self {
+        Self {
+            known: VecDeque::new(),
+        }
+    }
+
+    /// Cuts requests (connection, bytes). Of a plain one returns the SHA-256 of its perspective, namespace, topic,
+    /// contents, their size, and whether it is to be persisted; of any other, None.
+    fn cut<'py>(
+        &mut self,
+        py: Python<'py>,
+        requests: Vec<(u64, Bound<'py, PyBytes>)>,
+    ) -> PyResult<Vec<Option<Bound<'py, PyTuple>>>> {
+        let mut cuts = Vec::with_capacity(requests.len());
+        for (connection, request) in &requests {
+            let Some(cut) = locked(py, || Cut::of(request.as_bytes()))? else {
+                cuts.push(None);
+                continue;
+            };
+            let name = self.name(py, *connection, cut.perspective);
+            let size: usize = cut
+                .payload
+                .iter()
+                .map(|(schema, content)| schema.len() + content.len())
+                .sum();
+            let objects = cut.payload.iter().map(|(schema, content)| {
+                (PyString::new(py, schema), PyBytes::new(py, content)).into_pyobject(py)
+            });
+            let objects: Vec<Bound<'py, PyTuple>> = objects.collect::<PyResult<_>>()?;
+            let parts = (
+                name,
+                PyBytes::new(py, cut.namespace),
+                PyString::new(py, cut.topic),
+                PyTuple::new(py, objects)?,
+                size,
+                cut.is_persisted,
+            );
+            cuts.push(Some(parts.into_pyobject(py)?));
+        }
+        Ok(cuts)
+    }
+}
+
+impl PublishCutter {
+    /// Returns the name of a perspective, hashed only if it is not the connection's last.
+    fn name(&mut self, py: Python<'_>, connection: u64, perspective: &[u8]) -> Py<PyBytes> {
+        let found = self
+            .known
+            .iter()
+            .position(|known| known.connection == connection);
+        if let Some(index) = found {
+            if self.known[index].perspective.as_slice() == perspective {
+                return self.known[index].name.clone_ref(py);
+            }
+            self.known.remove(index);
+        }
+        let name = PyBytes::new(py, &Sha256::digest(perspective)).unbind();
+        if perspective.len() <= PERSPECTIVE_BYTES_MAX {
+            if self.known.len() >= PERSPECTIVES_MAX {
+                self.known.pop_front();
+            }
+            self.known.push_back(Known {
+                connection,
+                perspective: Zeroizing::new(perspective.to_vec()),
+                name: name.clone_ref(py),
+            });
+        }
+        name
+    }
+}
+
+// --- composing ----------------------------------------------------------------------------------
+
+/// A message to compose: head, timestamps, drops, whether it is persisted, proof, proof reference.
+type MessageIn<'py> = (
+    Bound<'py, PyBytes>,
+    Vec<i64>,
+    Vec<i64>,
+    bool,
+    Bound<'py, PyBytes>,
+    Bound<'py, PyBytes>,
+);
+
+fn compose((head, timestamps, drops, is_persisted, proof, reference): &MessageIn<'_>) -> Vec<u8> {
+    let (head, proof) = (head.as_bytes(), proof.as_bytes());
+    let mut out = Vec::with_capacity(head.len() + proof.len() + 64);
+    if !proof.is_empty() {
+        out.bytes_field(2, proof);
+    }
+    out.extend_from_slice(head);
+    let unsigned = |values: &[i64]| values.iter().map(|value| *value as u64).collect::<Vec<_>>();
+    out.packed_field(6, &unsigned(timestamps));
+    out.packed_field(7, &unsigned(drops));
+    out.varint_field(8, u64::from(*is_persisted));
+    if !reference.as_bytes().is_empty() {
+        out.bytes_field(9, reference.as_bytes());
+    }
+    out
+}
+
+/// Returns a message as it stands on the wire.
+#[pyfunction]
+fn encode_message<'py>(py: Python<'py>, message: MessageIn<'py>) -> PyResult<Bound<'py, PyBytes>> {
+    let content = locked(py, || compose(&message))?;
+    Ok(PyBytes::new(py, &content))
+}
+
+/// Returns each message as the only field of another one, under a number: what streams of deliveries consist of.
+#[pyfunction]
+fn encode_wrapped<'py>(
+    py: Python<'py>,
+    number: u32,
+    messages: Vec<MessageIn<'py>>,
+) -> PyResult<Bound<'py, PyList>> {
+    let wrapped: Vec<Vec<u8>> = locked(py, || {
+        let wrap = |message| {
+            let content = compose(message);
+            let mut out = Vec::with_capacity(content.len() + 8);
+            out.bytes_field(number, &content);
+            out
+        };
+        messages.iter().map(wrap).collect()
+    })?;
+    PyList::new(py, wrapped.iter().map(|one| PyBytes::new(py, one)))
+}
+
+/// Returns a `ConsumeResponse` of deliveries: index, attempt, message.
+#[pyfunction]
+fn encode_deliveries<'py>(
+    py: Python<'py>,
+    deliveries: Vec<(u64, u64, MessageIn<'py>)>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let content = locked(py, || {
+        let mut out = Vec::new();
+        for (index, attempt, message) in &deliveries {
+            let message = compose(message);
+            let mut delivery = Vec::with_capacity(message.len() + 24);
+            delivery.varint_field(1, *index);
+            delivery.varint_field(2, *attempt);
+            delivery.bytes_field(3, &message);
+            out.bytes_field(2, &delivery);
+        }
+        out
+    })?;
+    Ok(PyBytes::new(py, &content))
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<MessageSigner>()?;
+    module.add_class::<PublishCutter>()?;
+    module.add_function(wrap_pyfunction!(form_messages, module)?)?;
+    module.add_function(wrap_pyfunction!(encode_message, module)?)?;
+    module.add_function(wrap_pyfunction!(encode_wrapped, module)?)?;
+    module.add_function(wrap_pyfunction!(encode_deliveries, module)?)
+}
