@@ -383,7 +383,7 @@ class Publishing:
             MessageDecryptError: the reader holds no key for it.
             ObjectError: a content is not what its encryption says.
         """
-        if message.jedi_timestamp is None and not message.encryption_partition:
+        if not message.is_encrypted:
             return message.payload
         try:
             try:

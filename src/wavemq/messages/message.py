@@ -80,6 +80,11 @@ class Message:
         object.__setattr__(self, "head", head)
 
     @property
+    def is_encrypted(self) -> bool:
+        """Whether the payload can be read only with a key."""
+        return self.jedi_timestamp is not None or bool(self.encryption_partition)
+
+    @property
     def size_bytes(self) -> int:
         """About what it takes in memory and on disk, its proof, which many share, left out."""
         size = MESSAGE_OVERHEAD_BYTES + len(self.topic.text) + len(self.origin_router)

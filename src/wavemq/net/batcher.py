@@ -106,13 +106,15 @@ class Batcher(Generic[RequestT]):
             one.count += 1
             one.size_bytes += size_bytes
         if not self._gathered:
-            asyncio.get_running_loop().call_soon(self._flush)
+            asyncio.get_running_loop().call_soon(self.flush)
         settle = partial(self._answer, answer, size_bytes, connection)
         self._gathered.append(Submission(request, settle, connection))
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Hand on what was gathered; whoever knows that nothing more comes now need not wait."""
         gathered, self._gathered = self._gathered, []
-        self._take(gathered)
+        if gathered:
+            self._take(gathered)
 
     def _answer(
         self, answer: Answer, size_bytes: int, connection: str, error: WaveMQError | None

@@ -78,6 +78,7 @@ class LocalPublishing:
             except Exception:  # noqa: BLE001 - the door's last resort; logged whole, told in one sentence
                 _log.exception("door_failed", method="Publish")
                 self._answer(arrival.call, InternalError("the router failed; its log says why"))
+        self._batcher.flush()
 
     def _take(self, arrival: Arrival, parts: Parts | None) -> None:
         content, connection = arrival.message or b"", arrival.connection

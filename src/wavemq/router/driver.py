@@ -9,6 +9,7 @@ raises is a defect of ours, and ends the process rather than go on in an unknown
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,7 +17,7 @@ from typing import Final, TypeVar, assert_never
 
 import structlog
 
-from wavemq.clock import NANOSECONDS_PER_MILLISECOND, NANOSECONDS_PER_SECOND, Clock
+from wavemq.clock import NANOSECONDS_PER_MILLISECOND, NANOSECONDS_PER_SECOND, Clock, Instant
 from wavemq.errors import InternalError, WaveMQError
 from wavemq.messages.message import Message
 from wavemq.net.uplink import Uplink
@@ -108,6 +109,7 @@ class Driver:
         self._inbox: list[Event] = []
         self._is_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = Instant(0)
         self._requests: dict[RequestId, AnswerCallback] = {}
         self._readers: dict[ConsumerId, QueueReader] = {}
         self._next_request = 0
@@ -126,7 +128,7 @@ class Driver:
         self._inbox.append(event)
         if not self._is_scheduled:
             self._is_scheduled = True
-            self._loop.call_soon(self._turn)
+            self._loop.call_soon(self._turn_soon)
 
     def request(self, make: Callable[[RequestId], Event], answer: AnswerCallback) -> None:
         """Report an event that is answered, and have `answer` called once with the answer."""
@@ -134,6 +136,11 @@ class Driver:
         request = RequestId(self._next_request)
         self._requests[request] = answer
         self.report(make(request))
+
+    def turn(self) -> None:
+        """Handle at once what was reported; saves a turn of the event loop where much was."""
+        if self._inbox:
+            self._turn()
 
     async def ask(self, make: Callable[[RequestId], Event]) -> Answer:
         """Report an event and return its answer, which is no error.
@@ -233,8 +240,11 @@ class Driver:
 
     # --- one turn ---------------------------------------------------------------------------
 
-    def _turn(self) -> None:
+    def _turn_soon(self) -> None:
         self._is_scheduled = False
+        self.turn()
+
+    def _turn(self) -> None:
         if self._failure.done():
             return
         events, self._inbox = self._inbox, []
@@ -305,24 +315,30 @@ class Driver:
     def _run_in(
         self, executor: ThreadPoolExecutor, work: Callable[[Effect], Event], effect: Effect
     ) -> None:
-        done = self._loop.run_in_executor(executor, work, effect)
-        done.add_done_callback(self._note_done)
+        executor.submit(self._work_in_thread, work, effect)
 
-    def _note_done(self, done: asyncio.Future[Event]) -> None:
-        if done.cancelled():
-            return
-        failure = done.exception()
-        if failure is not None:
+    def _work_in_thread(self, work: Callable[[Effect], Event], effect: Effect) -> None:
+        """Do a piece of work, and have the event loop told; nobody waits for the future."""
+        outcome: Event | Exception
+        try:
+            outcome = work(effect)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the loop ends by it
+            outcome = error
+        with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody is there
+            self._loop.call_soon_threadsafe(self._note_done, outcome)
+
+    def _note_done(self, outcome: Event | Exception) -> None:
+        if isinstance(outcome, Exception):
             if not self._failure.done():
-                _log.error("disk_thread_failed", reason=repr(failure))
-                self._failure.set_exception(InternalError(f"a disk thread failed: {failure!r}"))
+                _log.error("disk_thread_failed", reason=repr(outcome))
+                self._failure.set_exception(InternalError(f"a disk thread failed: {outcome!r}"))
             return
-        event = done.result()
-        if isinstance(event, JournalWritten | JournalFailed):
+        if isinstance(outcome, JournalWritten | JournalFailed):
             self._is_writing = False
-            if isinstance(event, JournalWritten):
+            if isinstance(outcome, JournalWritten):
                 self._settle()
-        self.report(event)
+        self.report(outcome)
+        self.turn()
 
     def _write(self, effect: Effect) -> Event:
         assert isinstance(effect, WriteJournal)
@@ -357,12 +373,13 @@ class Driver:
         return step_ns
 
     def _arm_timer(self) -> None:
+        """Make sure that the core is called when something is due; a timer too early stays."""
+        deadline = self._core.next_deadline()
+        if deadline is None or (self._timer is not None and self._timer_due <= deadline):
+            return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        deadline = self._core.next_deadline()
-        if deadline is None:
-            return
+        self._timer_due = deadline
         delay_s = max(0.0, (deadline - self._clock.now()) / NANOSECONDS_PER_SECOND)
         self._timer = self._loop.call_later(min(delay_s, TIMER_SECONDS_MAX), self._wake)
 

@@ -49,7 +49,7 @@ from wavemq.net.transport import (
 )
 from wavemq.net.uplink import Uplink
 from wavemq.router import driver
-from wavemq.router.consumption import QueueConsumption
+from wavemq.router.consumption import QueueConsumption, opened_messages
 from wavemq.router.doorway import Doorway
 from wavemq.router.guard import guarded
 from wavemq.router.reader import QueueReader
@@ -132,6 +132,7 @@ class LocalDoor(LocalPort):
         formed = self._publishing.form_prepared(drafts)
         for message, answer in zip(formed, answers, strict=True):
             self._request(message, answer)
+        self._driver.turn()
 
     def is_prepared(self, cut: PublishCut) -> bool:
         """Whether a publish needs no waiting for anything."""
@@ -317,7 +318,7 @@ class OpenedDeliveries(Deliveries):
         """Return the next readable messages; the others count as written."""
         while True:
             batch = await self._reader.take()
-            opened = await asyncio.gather(*(self._open_message(one.message) for one in batch))
+            opened = await opened_messages([one.message for one in batch], self._open_message)
             readable = [
                 (one.place, message)
                 for one, message in zip(batch, opened, strict=True)

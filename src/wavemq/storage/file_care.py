@@ -60,6 +60,9 @@ class FileCare:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._sums = PageSums(path)
+        # Open from the first commit on: closing the index would take SQLite's locks on it along.
+        self._index: int | None = None
+        self._mark_file: int | None = None
 
     def mend(self) -> Cared:
         """Turn flipped bits back, and tell of all damage. Call it while nobody has the file open.
@@ -108,13 +111,18 @@ class FileCare:
         frames, pages = wal.committed(content)
         self._sums.update(dict(wal.pages_of(content, frames)), pages)
 
-    def note_closed(self) -> None:
-        """Take note that the log is in the database, and gone.
+    def note_closed(self, *, is_log_gone: bool) -> None:
+        """Take note that SQLite has closed the file, with the log in the database or not.
 
         Raises:
             OSError: the mark cannot be removed; at the next start the sums will be taken anew.
         """
-        self._beside(".mark").unlink(missing_ok=True)
+        for descriptor in (self._index, self._mark_file):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._index = self._mark_file = None
+        if is_log_gone:
+            self._beside(".mark").unlink(missing_ok=True)
 
     def set_aside(self) -> Path:
         """Rename the file, with what belongs to it, to a name that is free; return that.
@@ -137,8 +145,9 @@ class FileCare:
         The mark does not wait for the disk, and is behind the log after a power cut at worst.
         """
         with contextlib.suppress(OSError):  # it is for the worst case; this is another one
-            with self._beside("-shm").open("rb") as index:
-                head = index.read(_INDEX.size)
+            if self._index is None:
+                self._index = os.open(self._beside("-shm"), os.O_RDONLY | os.O_CLOEXEC)
+            head = os.pread(self._index, _INDEX.size, 0)
             if len(head) == _INDEX.size:
                 frames = int(_INDEX.unpack(head)[0])
                 check = zlib.crc32(frames.to_bytes(4, "big") + head[-8:])
@@ -148,12 +157,10 @@ class FileCare:
 
     def _write_mark(self, content: bytes) -> None:
         """Write in place: a few bytes of one sector are written whole or not at all."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-        descriptor = os.open(self._beside(".mark"), flags, 0o600)
-        try:
-            os.pwrite(descriptor, content, 0)
-        finally:
-            os.close(descriptor)
+        if self._mark_file is None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+            self._mark_file = os.open(self._beside(".mark"), flags, 0o600)
+        os.pwrite(self._mark_file, content, 0)
 
     def _mark(self) -> tuple[wal.Mark | None, tuple[str, ...]]:
         """Return the mark, if there is one, and what is wrong with it.

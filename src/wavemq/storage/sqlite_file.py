@@ -160,9 +160,8 @@ class SqliteFile:
             self._reader.close()
         is_prepared = self._checkpoint()  # SQLite would, and without the sums
         self.writer.close()
-        if is_prepared:
-            with contextlib.suppress(OSError):  # the sums are taken anew, then
-                self._care.note_closed()
+        with contextlib.suppress(OSError):  # the sums are taken anew, then
+            self._care.note_closed(is_log_gone=is_prepared)
         os.close(self._lock)
 
     # --- transactions -----------------------------------------------------------------------
