@@ -178,40 +178,52 @@ pub struct PublishCutter {
     known: VecDeque<Known>,
 }
 
-/// A request as far as it is plain: one perspective, a topic, contents.
+/// A request as far as it is plain: one perspective, a topic, contents. A frame of a stream has no perspective and no
+/// namespace, and a sequence instead.
+#[derive(Default)]
 struct Cut<'a> {
-    perspective: &'a [u8],
-    namespace: &'a [u8],
-    topic: &'a str,
+    perspective: Option<&'a [u8]>,
+    namespace: Option<&'a [u8]>,
+    topic: Option<&'a str>,
     payload: Vec<(&'a str, &'a [u8])>,
     is_persisted: bool,
+    sequence: u64,
 }
 
 impl<'a> Cut<'a> {
     /// Returns the parts; none where there is anything beside them, or anything twice.
     fn of(request: &'a [u8]) -> Option<Self> {
         let mut fields = Fields::of(request);
-        let (mut perspective, mut namespace, mut topic, mut is_persisted) = (None, None, None, 0);
-        let mut payload = Vec::new();
+        let mut cut = Self::default();
         while let Some((number, field)) = fields.next_field()? {
             match (number, field) {
-                (1, Field::Bytes(content)) if perspective.is_none() => perspective = Some(content),
-                (2, Field::Bytes(content)) if namespace.is_none() => namespace = Some(content),
-                (3, Field::Bytes(content)) if topic.is_none() => {
-                    topic = Some(std::str::from_utf8(content).ok()?);
+                (1, Field::Bytes(content)) if cut.perspective.is_none() => {
+                    cut.perspective = Some(content);
                 }
-                (4, Field::Bytes(content)) => payload.push(Self::object(content)?),
-                (6, Field::Varint(value)) => is_persisted = value,
+                (2, Field::Bytes(content)) if cut.namespace.is_none() => {
+                    cut.namespace = Some(content);
+                }
+                (3, Field::Bytes(content)) if cut.topic.is_none() => {
+                    cut.topic = Some(std::str::from_utf8(content).ok()?);
+                }
+                (4, Field::Bytes(content)) => cut.payload.push(Self::object(content)?),
+                (6, Field::Varint(value)) => cut.is_persisted = value != 0,
+                (9, Field::Varint(value)) => cut.sequence = value,
                 _ => return None,
             }
         }
-        Some(Self {
-            perspective: perspective?,
-            namespace: namespace?,
-            topic: topic?,
-            payload,
-            is_persisted: is_persisted != 0,
-        })
+        Some(cut)
+    }
+
+    /// Returns the contents, their size, and whether they are to be persisted, as Python's values.
+    fn contents<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyTuple>, usize, bool)> {
+        let size = |(schema, content): &(&str, &[u8])| schema.len() + content.len();
+        let objects = self.payload.iter().map(|(schema, content)| {
+            (PyString::new(py, schema), PyBytes::new(py, content)).into_pyobject(py)
+        });
+        let objects: Vec<Bound<'py, PyTuple>> = objects.collect::<PyResult<_>>()?;
+        let size = self.payload.iter().map(size).sum();
+        Ok((PyTuple::new(py, objects)?, size, self.is_persisted))
     }
 
     fn object(content: &'a [u8]) -> Option<(&'a str, &'a [u8])> {
@@ -246,32 +258,104 @@ impl PublishCutter {
     ) -> PyResult<Vec<Option<Bound<'py, PyTuple>>>> {
         let mut cuts = Vec::with_capacity(requests.len());
         for (connection, request) in &requests {
-            let Some(cut) = locked(py, || Cut::of(request.as_bytes()))? else {
+            let cut = locked(py, || Cut::of(request.as_bytes()))?;
+            let plain = cut.filter(|cut| cut.sequence == 0);
+            let parts =
+                plain.and_then(|cut| Some((cut.perspective?, cut.namespace?, cut.topic?, cut)));
+            let Some((perspective, namespace, topic, cut)) = parts else {
                 cuts.push(None);
                 continue;
             };
-            let name = self.name(py, *connection, cut.perspective);
-            let size: usize = cut
-                .payload
-                .iter()
-                .map(|(schema, content)| schema.len() + content.len())
-                .sum();
-            let objects = cut.payload.iter().map(|(schema, content)| {
-                (PyString::new(py, schema), PyBytes::new(py, content)).into_pyobject(py)
-            });
-            let objects: Vec<Bound<'py, PyTuple>> = objects.collect::<PyResult<_>>()?;
+            let name = self.name(py, *connection, perspective);
+            let (payload, size, is_persisted) = cut.contents(py)?;
             let parts = (
                 name,
-                PyBytes::new(py, cut.namespace),
-                PyString::new(py, cut.topic),
-                PyTuple::new(py, objects)?,
+                PyBytes::new(py, namespace),
+                PyString::new(py, topic),
+                payload,
                 size,
-                cut.is_persisted,
+                is_persisted,
             );
             cuts.push(Some(parts.into_pyobject(py)?));
         }
         Ok(cuts)
     }
+
+    /// Returns the SHA-256 of the perspective in the opening of a stream, and the namespace; None where there is
+    /// more in it, or less.
+    fn cut_opening<'py>(
+        &self,
+        py: Python<'py>,
+        opening: &[u8],
+    ) -> PyResult<Option<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>> {
+        let cut = locked(py, || Cut::of(opening))?;
+        Ok(cut.and_then(|cut| {
+            let is_plain = cut.topic.is_none() && cut.payload.is_empty() && !cut.is_persisted;
+            let (perspective, namespace) = (cut.perspective?, cut.namespace?);
+            is_plain.then(|| {
+                (
+                    PyBytes::new(py, &Sha256::digest(perspective)),
+                    PyBytes::new(py, namespace),
+                )
+            })
+        }))
+    }
+}
+
+/// Where a frame stands in its request, and its parts if it is plain: topic, contents, their size, whether persisted.
+type FrameOut<'py> = (
+    u64,
+    usize,
+    usize,
+    Option<(Bound<'py, PyString>, Bound<'py, PyTuple>, usize, bool)>,
+);
+
+/// The opening of a stream, if a request has one, and its frames.
+type RequestOut<'py> = (Option<Bound<'py, PyBytes>>, Vec<FrameOut<'py>>);
+
+/// Cuts a request of a stream: the opening, if it has one, and its frames (sequence, begin, end, parts); None where the
+/// bytes are no such request.
+#[pyfunction]
+fn cut_frames<'py>(py: Python<'py>, request: &[u8]) -> PyResult<Option<RequestOut<'py>>> {
+    let mut fields = Fields::of(request);
+    let mut opening = None;
+    let mut frames = Vec::new();
+    loop {
+        let content = match fields.next_field() {
+            Some(None) => return Ok(Some((opening, frames))),
+            Some(Some((1, Field::Bytes(content)))) => {
+                opening = Some(PyBytes::new(py, content));
+                continue;
+            }
+            Some(Some((2, Field::Bytes(content)))) => content,
+            _ => return Ok(None),
+        };
+        let end = request.len() - fields.rest_bytes();
+        let begin = end - content.len();
+        let cut = locked(py, || Cut::of(content))?;
+        let sequence = sequence_of(content);
+        let plain = cut.filter(|cut| cut.perspective.is_none() && cut.namespace.is_none());
+        let parts = match plain.as_ref().and_then(|cut| Some((cut.topic?, cut))) {
+            None => None,
+            Some((topic, cut)) => {
+                let (payload, size, is_persisted) = cut.contents(py)?;
+                Some((PyString::new(py, topic), payload, size, is_persisted))
+            }
+        };
+        frames.push((sequence, begin, end, parts));
+    }
+}
+
+/// Returns the sequence of a frame, also of one that is not plain; 0 where it has none.
+fn sequence_of(frame: &[u8]) -> u64 {
+    let mut fields = Fields::of(frame);
+    let mut sequence = 0;
+    while let Some(Some((number, field))) = fields.next_field() {
+        if let (9, Field::Varint(value)) = (number, field) {
+            sequence = value;
+        }
+    }
+    sequence
 }
 
 impl PublishCutter {
@@ -382,6 +466,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<MessageSigner>()?;
     module.add_class::<PublishCutter>()?;
     module.add_function(wrap_pyfunction!(form_messages, module)?)?;
+    module.add_function(wrap_pyfunction!(cut_frames, module)?)?;
     module.add_function(wrap_pyfunction!(encode_message, module)?)?;
     module.add_function(wrap_pyfunction!(encode_wrapped, module)?)?;
     module.add_function(wrap_pyfunction!(encode_deliveries, module)?)

@@ -69,6 +69,11 @@ impl<'a> Fields<'a> {
         Self { rest }
     }
 
+    /// Bytes that have not been walked over.
+    pub fn rest_bytes(&self) -> usize {
+        self.rest.len()
+    }
+
     fn varint(&mut self) -> Option<u64> {
         let mut value = 0;
         for (index, byte) in self.rest.iter().take(10).enumerate() {

@@ -183,6 +183,21 @@ class PublishCutter:
             to persist; None where there is more in a request.
         """
 
+    def cut_opening(self, opening: bytes) -> tuple[bytes, bytes] | None:
+        """Return SHA-256 of the perspective and the namespace; None where there is more or less."""
+
+_Frame: TypeAlias = tuple[
+    int, int, int, tuple[str, tuple[tuple[str, bytes], ...], int, bool] | None
+]
+
+def cut_frames(request: bytes) -> tuple[bytes | None, list[_Frame]] | None:
+    """Cut a request of a stream into its opening, if it has one, and its frames.
+
+    Returns:
+        Of each frame its sequence, begin and end in the request, and its parts, if it is plain:
+        topic, contents, their size in bytes, whether to persist. None: it is no such request.
+    """
+
 def form_messages(
     drafts: Sequence[tuple[MessageSigner, bytes, str, Sequence[tuple[str, bytes]]]],
 ) -> list[tuple[bytes, bytes]]:

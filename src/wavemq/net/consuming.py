@@ -93,9 +93,10 @@ async def _cancel(
     *works: asyncio.Future[Sequence[Delivered]] | asyncio.Future[None] | None,
 ) -> None:
     """End works that may be under way; their ends have been looked at, or do not matter."""
-    for work in works:
-        if work is not None:
-            work.cancel()
-            await asyncio.wait({work})
-            if not work.cancelled():
-                work.exception()
+    under_way = [work for work in works if work is not None]
+    for work in under_way:  # all at once: none of them may take what comes meanwhile
+        work.cancel()
+    for work in under_way:
+        await asyncio.wait({work})
+        if not work.cancelled():
+            work.exception()

@@ -208,7 +208,7 @@ class StreamedFrames:
 
     # --- in ---------------------------------------------------------------------------------
 
-    def answered(self, answers: mqpb.PeerPublishAnswers) -> None:
+    def answered(self, answers: mqpb.PublishAnswers) -> None:
         """Take answers; those to frames that were not sent are ignored."""
         self.answer_count += 1
         for sequence in answers.accepted:
@@ -270,7 +270,7 @@ class StreamedFrames:
         return behind
 
 
-def _error_of(refusal: mqpb.PeerPublishRefusal) -> WaveMQError:
+def _error_of(refusal: mqpb.PublishRefusal) -> WaveMQError:
     try:
         raise_wire_error(refusal.error)
     except WaveMQError as error:

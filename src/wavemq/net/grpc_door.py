@@ -15,7 +15,7 @@ import structlog
 from google.protobuf.message import Message as ProtobufMessage
 
 from wavemq.errors import InternalError, WaveMQError
-from wavemq.net.grpc_server import ServedCall
+from wavemq.net.grpc_server import AbortError, ServedCall
 
 RequestT = TypeVar("RequestT", bound=ProtobufMessage)
 ResponseT = TypeVar("ResponseT", bound=ProtobufMessage)
@@ -29,7 +29,7 @@ def unary(
 ) -> grpc.RpcMethodHandler[RequestT, ResponseT]:
     """Return a method with one request and one response."""
     return grpc.unary_unary_rpc_method_handler(
-        handler, request_deserializer=request.FromString, response_serializer=_serialize
+        handler, request_deserializer=request.FromString, response_serializer=serialize
     )
 
 
@@ -39,7 +39,7 @@ def streaming(
 ) -> grpc.RpcMethodHandler[RequestT, ResponseT]:
     """Return a method with one request and many responses, written to the context."""
     return grpc.unary_stream_rpc_method_handler(
-        handler, request_deserializer=request.FromString, response_serializer=_serialize
+        handler, request_deserializer=request.FromString, response_serializer=serialize
     )
 
 
@@ -49,7 +49,7 @@ def conversing(
 ) -> grpc.RpcMethodHandler[RequestT, ResponseT]:
     """Return a method with many requests and many responses, written to the context."""
     return grpc.stream_stream_rpc_method_handler(
-        handler, request_deserializer=request.FromString, response_serializer=_serialize
+        handler, request_deserializer=request.FromString, response_serializer=serialize
     )
 
 
@@ -59,11 +59,14 @@ async def outcome(method: str, work: Awaitable[None]) -> WaveMQError | None:
         await work
     except WaveMQError as error:
         return error
+    except AbortError:
+        raise
     except Exception:  # noqa: BLE001 - the door's last resort; logged whole, told in one sentence
         _log.exception("door_failed", method=method)
         return InternalError("the router failed; its log says why")
     return None
 
 
-def _serialize(response: ProtobufMessage | bytes) -> bytes:
+def serialize(response: ProtobufMessage | bytes) -> bytes:
+    """Return the bytes of a response, which may be encoded already."""
     return response if isinstance(response, bytes) else response.SerializeToString()

@@ -42,6 +42,9 @@ class LocalPublishing:
         reactor: that answers.
         port: of the router; gets each batch.
         subscribing: holds back what was sent after a subscription that is not effective yet.
+
+    Attributes:
+        batcher: of all that programs publish.
     """
 
     def __init__(
@@ -52,7 +55,7 @@ class LocalPublishing:
     ) -> None:
         self._reactor = reactor
         self._port = port
-        self._batcher: Batcher[PublishCall | PublishCut] = Batcher(port.publish)
+        self.batcher: Batcher[PublishCall | PublishCut] = Batcher(port.publish)
         self._cutter = PublishCutter()
         self._subscribing = subscribing
         self._waiting: set[asyncio.Task[None]] = set()
@@ -60,7 +63,7 @@ class LocalPublishing:
     @property
     def is_busy(self) -> bool:
         """Whether a call has no answer yet."""
-        return bool(self._waiting or self._batcher.unanswered_count)
+        return bool(self._waiting or self.batcher.unanswered_count)
 
     def take(self, arrivals: Sequence[Arrival]) -> None:
         """Take calls; each gets its answer."""
@@ -78,7 +81,7 @@ class LocalPublishing:
             except Exception:  # noqa: BLE001 - the door's last resort; logged whole, told in one sentence
                 _log.exception("door_failed", method="Publish")
                 self._answer(arrival.call, InternalError("the router failed; its log says why"))
-        self._batcher.flush()
+        self.batcher.flush()
 
     def _take(self, arrival: Arrival, parts: Parts | None) -> None:
         content, connection = arrival.message or b"", arrival.connection
@@ -92,14 +95,15 @@ class LocalPublishing:
             self._waiting.add(waiting)
             waiting.add_done_callback(self._waiting.discard)
         else:
-            self._batcher.put(call, len(content), connection, answer)
+            self.batcher.put(call, len(content), connection, answer)
 
     def _call(self, content: bytes, parts: Parts | None) -> PublishCall | PublishCut:
         """Return a request, parsed as far as that is not known to be good."""
         if parts is None:
             return publish_call_from_wire(mqpb.PublishParams.FromString(content))
         caller, namespace, topic, payload, size_bytes, is_persisted = parts
-        cut = PublishCut(caller, namespace, topic, payload, is_persisted, content)
+        whole = partial(_whole, content, caller)
+        cut = PublishCut(caller, namespace, topic, payload, is_persisted, whole)
         is_small = size_bytes <= MESSAGE_BYTES_MAX and len(payload) <= PAYLOAD_OBJECTS_MAX
         if is_small and self._port.is_prepared(cut):
             return cut
@@ -110,7 +114,7 @@ class LocalPublishing:
     ) -> None:
         await self._subscribing.wait_effective(connection)
         try:
-            self._batcher.put(call, size_bytes, connection, answer)
+            self.batcher.put(call, size_bytes, connection, answer)
         except WaveMQError as error:
             answer(error)
 
@@ -120,3 +124,7 @@ class LocalPublishing:
         else:
             response = mqpb.PublishResponse(error=error_to_wire(error))
             self._reactor.answer(call, response.SerializeToString())
+
+
+def _whole(content: bytes, caller: bytes) -> PublishCall:
+    return publish_call_from_wire(mqpb.PublishParams.FromString(content), caller_name=caller)

@@ -18,11 +18,13 @@ import grpc
 from wavemq.errors import InvalidParameterError
 from wavemq.messages.message import Message
 from wavemq.net.addresses import Address, listen
-from wavemq.net.consuming import JOURNAL_KEY, serve_consumption
-from wavemq.net.grpc_door import conversing, outcome, streaming, unary
+from wavemq.net.answering import Answering, Unanswered
+from wavemq.net.consuming import EXTENSIONS_KEY, JOURNAL_KEY, serve_consumption
+from wavemq.net.grpc_door import conversing, outcome, serialize, streaming, unary
 from wavemq.net.grpc_server import CONNECTIONS_MAX, GrpcServer, ServedCall
 from wavemq.net.local_publishing import LocalPublishing
 from wavemq.net.pending_subscriptions import PendingSubscriptions
+from wavemq.net.publish_streaming import PublishStreaming
 from wavemq.net.reactor import running_reactor
 from wavemq.net.transport import LocalPort
 from wavemq.wire import mqpb_pb2 as mqpb
@@ -43,11 +45,14 @@ PATHS: Final = (
     PUBLISH_PATH,
     SUBSCRIBE_PATH,
     CONSUME_PATH,
+    f"/{SERVICE}/PublishStream",
     f"/{SERVICE}/Query",
     f"/{SERVICE}/ConnectionStatus",
 )
 INCLUDE_PROOF_KEY: Final = "wavemq-include-proof"
 """Request metadata by which a client asks for the proof of each message, 55 kB or so."""
+PUBLISH_STREAM: Final = "publish-stream"
+"""Says in response metadata that streams of messages are known here."""
 SUBSCRIBED_KEY: Final = "wavemq-subscribed"
 """Response metadata, sent as soon as the subscription is effective."""
 
@@ -55,9 +60,13 @@ SUBSCRIBED_KEY: Final = "wavemq-subscribed"
 class LocalService:
     """The methods, over a port of the router."""
 
-    def __init__(self, port: LocalPort) -> None:
+    def __init__(
+        self, port: LocalPort, subscribing: PendingSubscriptions, publishing: LocalPublishing
+    ) -> None:
         self._port = port
-        self.subscribing = PendingSubscriptions()
+        self._subscribing = subscribing
+        self._publishing = publishing
+        self._unanswered = Unanswered()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the methods but for `Publish`, whose calls are taken in batches."""
@@ -66,6 +75,9 @@ class LocalService:
             {
                 "Subscribe": streaming(mqpb.SubscribeParams, self._subscribe),
                 "Consume": conversing(mqpb.ConsumeRequest, self._consume),
+                "PublishStream": grpc.stream_stream_rpc_method_handler(
+                    self._publish_stream, request_deserializer=bytes, response_serializer=serialize
+                ),
                 "Query": streaming(mqpb.QueryParams, self._query),
                 "ConnectionStatus": unary(mqpb.ConnectionStatusParams, self._connection_status),
             },
@@ -82,7 +94,7 @@ class LocalService:
         self, params: mqpb.SubscribeParams, context: ServedCall[mqpb.SubscriptionMessage]
     ) -> None:
         is_proof_asked = _asks_for_proof(context)
-        with self.subscribing.announced(context.peer()):
+        with self._subscribing.announced(context.peer()):
             call = subscribe_call_from_wire(params)
             deliveries = await self._port.subscribe(call)
         try:
@@ -116,7 +128,7 @@ class LocalService:
         first = await anext(requests, mqpb.ConsumeRequest())
         if not first.HasField("subscribe"):
             raise InvalidParameterError("the first request of a stream subscribes")
-        with self.subscribing.announced(context.peer()):
+        with self._subscribing.announced(context.peer()):
             call = subscribe_call_from_wire(first.subscribe)
             consumption = await self._port.consume(call, credit_from_wire(first.credit))
         try:
@@ -132,6 +144,22 @@ class LocalService:
             context.write,
             partial(_parts, is_proof_asked=is_proof_asked),
         )
+
+    async def _publish_stream(
+        self, requests: AsyncIterator[bytes], context: ServedCall[mqpb.PublishAnswers]
+    ) -> None:
+        await context.send_initial_metadata(((EXTENSIONS_KEY, PUBLISH_STREAM),))
+        # As a publish would: what the same connection subscribed to before comes first.
+        await self._subscribing.wait_effective(context.connection)
+        streaming = PublishStreaming(
+            self._port,
+            self._publishing.batcher,
+            Answering(context.write, self._unanswered),
+            context.connection,
+        )
+        error = await outcome("PublishStream", streaming.serve(requests))
+        if error is not None:
+            await context.write(mqpb.PublishAnswers(error=error_to_wire(error)))
 
     async def _query(
         self, params: mqpb.QueryParams, context: ServedCall[mqpb.QueryMessage]
@@ -175,9 +203,10 @@ async def serve_local(address: Address, port: LocalPort) -> AsyncIterator[Addres
     listening = listen(address)
     bound = listening.getsockname()[1]
     async with running_reactor() as reactor:
-        service = LocalService(port)
-        publishing = LocalPublishing(reactor, port, service.subscribing)
-        note_arriving = service.subscribing.note_arriving
+        subscribing = PendingSubscriptions()
+        publishing = LocalPublishing(reactor, port, subscribing)
+        service = LocalService(port, subscribing, publishing)
+        note_arriving = subscribing.note_arriving
         server = GrpcServer(
             reactor,
             service.handler(),

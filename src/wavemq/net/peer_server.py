@@ -21,10 +21,11 @@ import grpc
 
 from wavemq.errors import InvalidParameterError
 from wavemq.messages.message import Message
+from wavemq.net.answering import Answering, Unanswered
 from wavemq.net.batcher import Batcher
 from wavemq.net.certificate import ServerCertificate
 from wavemq.net.consuming import EXTENSIONS, EXTENSIONS_KEY, JOURNAL_KEY, serve_consumption
-from wavemq.net.frame_receiving import FrameReceiving, Unanswered
+from wavemq.net.frame_receiving import FrameReceiving
 from wavemq.net.grpc_door import conversing, outcome, streaming, unary
 from wavemq.net.grpc_server import GrpcServer, ServedCall
 from wavemq.net.link import LinkLimits, PeeringListener
@@ -109,7 +110,7 @@ class PeerService:
     async def _publish_stream(
         self,
         requests: AsyncIterator[mqpb.PeerPublishFrames],
-        context: ServedCall[mqpb.PeerPublishAnswers],
+        context: ServedCall[mqpb.PublishAnswers],
     ) -> None:
         link = context.peer()
         if self._publish_streams[link] >= PUBLISH_STREAMS_MAX:
@@ -121,8 +122,8 @@ class PeerService:
         try:
             await context.send_initial_metadata(((EXTENSIONS_KEY, EXTENSIONS),))
             frames = self._port.publish_stream()
-            receiving = FrameReceiving(frames, self._proofs, context.write, self._unanswered)
-            await receiving.serve(requests)
+            answering = Answering(context.write, self._unanswered)
+            await FrameReceiving(frames, self._proofs, answering).serve(requests)
         finally:
             self._publish_streams[link] -= 1
             if not self._publish_streams[link]:

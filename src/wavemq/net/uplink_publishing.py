@@ -31,7 +31,7 @@ the other end is gone. That of the network itself is noticed by TCP."""
 THIN_LINK_BYTES_PER_SECOND: Final = 1024
 """A link that is slower than that is none."""
 
-FrameStream = Call[mqpb.PeerPublishFrames, mqpb.PeerPublishAnswers]
+FrameStream = Call[mqpb.PeerPublishFrames, mqpb.PublishAnswers]
 
 _log = structlog.get_logger("wavemq.net.uplink")
 
@@ -75,7 +75,7 @@ class UplinkPublishing:
         self._publish_stream = channel.stream_stream(
             f"/{SERVICE}/PeerPublishStream",
             request_serializer=mqpb.PeerPublishFrames.SerializeToString,
-            response_deserializer=mqpb.PeerPublishAnswers.FromString,
+            response_deserializer=mqpb.PublishAnswers.FromString,
         )
 
     def transmit(self, frames: Sequence[Delivery]) -> None:
@@ -119,7 +119,7 @@ class UplinkPublishing:
         try:
             while True:
                 response = await stream.read()
-                if not isinstance(response, mqpb.PeerPublishAnswers):
+                if not isinstance(response, mqpb.PublishAnswers):
                     raise SessionEndedError("the stream of messages has ended")
                 frames.answered(response)
         except grpc.aio.AioRpcError as failure:

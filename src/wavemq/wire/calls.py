@@ -7,7 +7,7 @@ are authorized. Fault model: a client may send any protobuf message; what breaks
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -69,7 +69,8 @@ class PublishCut:
         topic: what it is about.
         payload: schemas and contents.
         is_persisted: whether the designated router retains it.
-        request: the whole, to be parsed where the parts are not known to be good.
+        whole: returns the call with all its parts checked, where they are not known to be good;
+            raises as `publish_call_from_wire`.
     """
 
     caller: bytes
@@ -77,17 +78,7 @@ class PublishCut:
     topic: str
     payload: tuple[tuple[str, bytes], ...] = field(repr=False)
     is_persisted: bool
-    request: bytes = field(repr=False)
-
-    def whole(self) -> PublishCall:
-        """Return the call with all its parts checked.
-
-        Raises:
-            RequestError, ObjectError: as `publish_call_from_wire`.
-        """
-        return publish_call_from_wire(
-            mqpb.PublishParams.FromString(self.request), caller_name=self.caller
-        )
+    whole: Callable[[], PublishCall] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

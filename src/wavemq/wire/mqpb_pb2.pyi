@@ -94,15 +94,17 @@ class PeerPublishFrame(_message.Message):
     message: Message
     def __init__(self, sequence: _Optional[int] = ..., resumes: _Optional[bool] = ..., message: _Optional[_Union[Message, _Mapping]] = ...) -> None: ...
 
-class PeerPublishAnswers(_message.Message):
-    __slots__ = ("accepted", "refused")
+class PublishAnswers(_message.Message):
+    __slots__ = ("accepted", "refused", "error")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
     accepted: _containers.RepeatedScalarFieldContainer[int]
-    refused: _containers.RepeatedCompositeFieldContainer[PeerPublishRefusal]
-    def __init__(self, accepted: _Optional[_Iterable[int]] = ..., refused: _Optional[_Iterable[_Union[PeerPublishRefusal, _Mapping]]] = ...) -> None: ...
+    refused: _containers.RepeatedCompositeFieldContainer[PublishRefusal]
+    error: Error
+    def __init__(self, accepted: _Optional[_Iterable[int]] = ..., refused: _Optional[_Iterable[_Union[PublishRefusal, _Mapping]]] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
 
-class PeerPublishRefusal(_message.Message):
+class PublishRefusal(_message.Message):
     __slots__ = ("sequence", "error")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
@@ -163,6 +165,32 @@ class PublishResponse(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     error: Error
     def __init__(self, error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
+
+class PublishFrames(_message.Message):
+    __slots__ = ("opening", "frames")
+    OPENING_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    opening: PublishParams
+    frames: _containers.RepeatedCompositeFieldContainer[PublishFrame]
+    def __init__(self, opening: _Optional[_Union[PublishParams, _Mapping]] = ..., frames: _Optional[_Iterable[_Union[PublishFrame, _Mapping]]] = ...) -> None: ...
+
+class PublishFrame(_message.Message):
+    __slots__ = ("uri", "content", "encryptionPartition", "persist", "customProofDER", "encryptWithJEDI", "sequence")
+    URI_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    ENCRYPTIONPARTITION_FIELD_NUMBER: _ClassVar[int]
+    PERSIST_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMPROOFDER_FIELD_NUMBER: _ClassVar[int]
+    ENCRYPTWITHJEDI_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    uri: str
+    content: _containers.RepeatedCompositeFieldContainer[PayloadObject]
+    encryptionPartition: _containers.RepeatedScalarFieldContainer[bytes]
+    persist: bool
+    customProofDER: bytes
+    encryptWithJEDI: bool
+    sequence: int
+    def __init__(self, uri: _Optional[str] = ..., content: _Optional[_Iterable[_Union[PayloadObject, _Mapping]]] = ..., encryptionPartition: _Optional[_Iterable[bytes]] = ..., persist: _Optional[bool] = ..., customProofDER: _Optional[bytes] = ..., encryptWithJEDI: _Optional[bool] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class MessageTBS(_message.Message):
     __slots__ = ("sourceEntity", "sourceLocation", "namespace", "uri", "payload", "originRouter", "jediData")

@@ -35,8 +35,9 @@ from wavemq.errors import (
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.messages.topic import TopicFilter
 from wavemq.net.addresses import Address, bound_address, listen
+from wavemq.net.answering import UNANSWERED_MAX, Answering, Unanswered
 from wavemq.net.certificate import ServerCertificate, make_server_certificate
-from wavemq.net.frame_receiving import UNANSWERED_MAX, FrameReceiving, Unanswered
+from wavemq.net.frame_receiving import FrameReceiving
 from wavemq.net.grpc_door import streaming, unary
 from wavemq.net.link import LinkLimits
 from wavemq.net.peer_server import PUBLISH_STREAMS_MAX, PeerService, serve_peers
@@ -671,7 +672,7 @@ def publish_stream(channel: grpc.aio.Channel) -> Any:
     return channel.stream_stream(
         "/mqpb.WAVEMQPeering/PeerPublishStream",
         request_serializer=mqpb.PeerPublishFrames.SerializeToString,
-        response_deserializer=mqpb.PeerPublishAnswers.FromString,
+        response_deserializer=mqpb.PublishAnswers.FromString,
     )()
 
 
@@ -737,7 +738,7 @@ async def test_frames_whose_answers_are_not_read_are_not_taken_without_end() -> 
     answered: list[int] = []
     asked: list[int] = []
 
-    async def write(answers: mqpb.PeerPublishAnswers) -> None:
+    async def write(answers: mqpb.PublishAnswers) -> None:
         await is_read.wait()
         answered.extend(one.sequence for one in answers.refused)
 
@@ -746,7 +747,7 @@ async def test_frames_whose_answers_are_not_read_are_not_taken_without_end() -> 
             asked.append(number)
             yield mqpb.PeerPublishFrames(frames=[frame(number, mqpb.Message())])
 
-    receiving = FrameReceiving(port.publish_stream(), proofs, write, Unanswered())
+    receiving = FrameReceiving(port.publish_stream(), proofs, Answering(write, Unanswered()))
     serving = asyncio.ensure_future(receiving.serve(requests()))
     await asyncio.sleep(0.2)
     assert len(asked) == UNANSWERED_MAX + 1, "one more is read, and waits"
@@ -757,9 +758,9 @@ async def test_frames_whose_answers_are_not_read_are_not_taken_without_end() -> 
 
 async def test_frame_that_shows_a_defect_is_refused_and_the_stream_goes_on() -> None:
     port = ScriptedPeerPort(failure=RuntimeError("a defect"))
-    written: list[mqpb.PeerPublishAnswers] = []
+    written: list[mqpb.PublishAnswers] = []
 
-    async def write(answers: mqpb.PeerPublishAnswers) -> None:
+    async def write(answers: mqpb.PublishAnswers) -> None:
         written.append(answers)
 
     async def requests() -> AsyncIterator[mqpb.PeerPublishFrames]:
@@ -770,9 +771,8 @@ async def test_frame_that_shows_a_defect_is_refused_and_the_stream_goes_on() -> 
         yield mqpb.PeerPublishFrames(frames=[frame(2, whole)])
         await asyncio.sleep(0.05)
 
-    await FrameReceiving(port.publish_stream(), ProofMemory(), write, Unanswered()).serve(
-        requests()
-    )
+    answering = Answering(write, Unanswered())
+    await FrameReceiving(port.publish_stream(), ProofMemory(), answering).serve(requests())
     first, second = written
     assert [(one.sequence, one.error.code) for one in first.refused] == [(1, Code.INTERNAL)]
     assert list(second.accepted) == [2]

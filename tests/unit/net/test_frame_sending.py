@@ -42,11 +42,11 @@ class Wire:
                 return found
 
     def accept(self, *frames: mqpb.PeerPublishFrame) -> None:
-        answers = mqpb.PeerPublishAnswers(accepted=[one.sequence for one in frames])
+        answers = mqpb.PublishAnswers(accepted=[one.sequence for one in frames])
         self.frames.answered(answers)
 
     def refuse(self, error: WaveMQError, *frames: mqpb.PeerPublishFrame) -> None:
-        answers = mqpb.PeerPublishAnswers()
+        answers = mqpb.PublishAnswers()
         for one in frames:
             answers.refused.add(sequence=one.sequence, error=error_to_wire(error))
         self.frames.answered(answers)
@@ -143,6 +143,6 @@ async def test_requests_are_bounded_and_answers_to_nothing_are_ignored() -> None
     request = await wire.frames.next_request()
     assert len(request.frames) == REQUEST_FRAMES_MAX
     assert len((await wire.frames.next_request()).frames) == 5
-    wire.frames.answered(mqpb.PeerPublishAnswers(accepted=[10**9]))
+    wire.frames.answered(mqpb.PublishAnswers(accepted=[10**9]))
     assert wire.reported == []
     assert wire.frames.is_anything_under_way
