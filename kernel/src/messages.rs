@@ -14,10 +14,12 @@ use sha3::{Digest, Sha3_256};
 use zeroize::Zeroizing;
 
 use crate::bindings::bad;
-use crate::bulk::{locked, unlocked};
+use crate::bulk::{in_parallel, locked, unlocked};
 use crate::protobuf::{Field, Fields, Put};
 
 const SIGNATURE_BYTES: usize = 64;
+/// So many signatures take several times as long as a thread takes to begin.
+const SIDE_BY_SIDE_MIN: usize = 32;
 
 /// Who signs messages: keys, and the fields that all of them begin with.
 #[pyclass(frozen)]
@@ -149,9 +151,13 @@ fn form_messages<'py>(
         work.push((&**signer, draft));
     }
     let formed: Vec<_> = unlocked(py, || {
-        work.iter()
-            .map(|(signer, draft)| signer.form(draft))
-            .collect()
+        if work.len() < SIDE_BY_SIDE_MIN {
+            work.iter()
+                .map(|(signer, draft)| signer.form(draft))
+                .collect()
+        } else {
+            in_parallel(&work, |(signer, draft)| signer.form(draft))
+        }
     })?;
     Ok(formed
         .iter()

@@ -185,9 +185,8 @@ class ScriptedPort:
         for batch in self.retained:
             yield batch
 
-    def is_prepared(self, cut: PublishCut) -> bool:
-        del cut
-        return False
+    def prepared(self, caller: bytes, namespace: bytes, topic: str) -> None:
+        del caller, namespace, topic
 
     def connection_status(self) -> ConnectionStatus:
         return ConnectionStatus(uplinks_configured=3, uplinks_connected=2)

@@ -82,14 +82,9 @@ class PreparedPublishes:
             SIGNERS_MAX
         )
 
-    def get(
-        self, caller: bytes, namespace: bytes, topic: str, now: Instant, epoch: int
-    ) -> Prepared | None:
-        """Return what was prepared for a caller and a topic, if it is still usable."""
-        prepared = self._prepared.get((caller, namespace, topic))
-        if prepared is not None and prepared.is_usable(now, epoch):
-            return prepared
-        return None
+    def get(self, caller: bytes, namespace: bytes, topic: str) -> Prepared | None:
+        """Return what was prepared for a caller and a topic, usable or not."""
+        return self._prepared.get((caller, namespace, topic))
 
     def put(self, caller: bytes, prepared: Prepared) -> None:
         """Remember it under the name of what the caller shows."""

@@ -225,11 +225,13 @@ class Publishing:
         )
         self._prepared.put(caller, prepared)
 
-    def prepared(
-        self, caller: bytes, namespace: bytes, topic: str, now: Instant
-    ) -> Prepared | None:
-        """Return what was prepared for a caller, if it may still be used as it is."""
-        return self._prepared.get(caller, namespace, topic, now, self._engine.revocations.epoch)
+    def prepared(self, caller: bytes, namespace: bytes, topic: str) -> Prepared | None:
+        """Return what was prepared for a caller; look whether it is usable when using it."""
+        return self._prepared.get(caller, namespace, topic)
+
+    def is_usable(self, prepared: Prepared, now: Instant) -> bool:
+        """Whether nothing that was prepared can have changed, as far as is known."""
+        return prepared.is_usable(now, self._engine.revocations.epoch)
 
     def form_prepared(
         self, drafts: Sequence[tuple[Prepared, tuple[tuple[str, bytes], ...], bool]]
@@ -256,7 +258,7 @@ class Publishing:
                 prepared.location,
                 prepared.namespace,
                 prepared.topic,
-                tuple(PayloadObject(schema, content) for schema, content in payload),
+                tuple([PayloadObject(schema, content) for schema, content in payload]),
                 self._origin_router,
                 None,
                 proof.der,

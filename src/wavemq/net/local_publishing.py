@@ -103,11 +103,10 @@ class LocalPublishing:
             return publish_call_from_wire(mqpb.PublishParams.FromString(content))
         caller, namespace, topic, payload, size_bytes, is_persisted = parts
         whole = partial(_whole, content, caller)
-        cut = PublishCut(caller, namespace, topic, payload, is_persisted, whole)
-        is_small = size_bytes <= MESSAGE_BYTES_MAX and len(payload) <= PAYLOAD_OBJECTS_MAX
-        if is_small and self._port.is_prepared(cut):
-            return cut
-        return cut.whole()
+        if size_bytes > MESSAGE_BYTES_MAX or len(payload) > PAYLOAD_OBJECTS_MAX:
+            return whole()
+        prepared = self._port.prepared(caller, namespace, topic)
+        return whole() if prepared is None else PublishCut(prepared, payload, is_persisted, whole)
 
     async def _submit_later(
         self, call: PublishCall | PublishCut, size_bytes: int, connection: str, answer: Answer

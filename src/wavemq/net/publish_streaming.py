@@ -100,9 +100,10 @@ class PublishStreaming:
         if parts is None or not self._caller:
             return whole()
         topic, payload, size_bytes, is_persisted = parts
-        cut = PublishCut(self._caller, self._namespace, topic, payload, is_persisted, whole)
-        is_small = size_bytes <= MESSAGE_BYTES_MAX and len(payload) <= PAYLOAD_OBJECTS_MAX
-        return cut if is_small and self._port.is_prepared(cut) else whole()
+        if size_bytes > MESSAGE_BYTES_MAX or len(payload) > PAYLOAD_OBJECTS_MAX:
+            return whole()
+        prepared = self._port.prepared(self._caller, self._namespace, topic)
+        return whole() if prepared is None else PublishCut(prepared, payload, is_persisted, whole)
 
     def _whole(self, request: bytes, begin: int, end: int) -> PublishCall:
         """Return a frame with what the stream was opened with: one behind the other, they are one.

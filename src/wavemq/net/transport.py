@@ -135,14 +135,19 @@ class LocalPort(Protocol):
     def publish(self, submissions: Sequence[Submission[PublishCall | PublishCut]]) -> None:
         """Take messages; each is answered when it is durable in every queue that holds it.
 
-        Only those are cut of which `is_prepared` said so.
+        Only those are cut of which `prepared` knew something.
         """
         ...
 
-    def is_prepared(self, cut: PublishCut) -> bool:
-        """Whether all but the contents of a publish is known to be good, for the moment."""
-        del cut
-        return False
+    def prepared(self, caller: bytes, namespace: bytes, topic: str) -> object | None:
+        """Return what is known about publishing there; None: all of it is to be looked at.
+
+        Args:
+            caller: SHA-256 of the perspective.
+            namespace: of the topic.
+            topic: what is published on.
+        """
+        ...
 
     async def subscribe(self, call: SubscribeCall) -> Deliveries:
         """Open or resume a subscription; effective when this returns.

@@ -115,8 +115,8 @@ class LocalDoor(LocalPort):
         for submission in submissions:
             call = submission.request
             if isinstance(call, PublishCut):
-                prepared = self._prepared(call, now)
-                if prepared is not None:
+                prepared = call.prepared
+                if isinstance(prepared, Prepared) and self._is_usable(prepared, now):
                     drafts.append((prepared, call.payload, call.is_persisted))
                     answers.append(submission.answer)
                     continue
@@ -134,15 +134,15 @@ class LocalDoor(LocalPort):
             self._request(message, answer)
         self._driver.turn()
 
-    def is_prepared(self, cut: PublishCut) -> bool:
-        """Whether a publish needs no waiting for anything."""
-        return self._prepared(cut, self._clock.now()) is not None
+    def prepared(self, caller: bytes, namespace: bytes, topic: str) -> Prepared | None:
+        """Return what was found out about publishing there, if a message has been formed before."""
+        return self._publishing.prepared(caller, namespace, topic)
 
-    def _prepared(self, cut: PublishCut, now: Instant) -> Prepared | None:
-        prepared = self._publishing.prepared(cut.caller, cut.namespace, cut.topic, now)
-        if prepared is None or self._lanes.is_busy((prepared.namespace, cut.topic)):
-            return None  # also where it would overtake those before it
-        return prepared
+    def _is_usable(self, prepared: Prepared, now: Instant) -> bool:
+        """Whether it still holds, and nothing that was published before is still being formed."""
+        if self._lanes.is_busy((prepared.namespace, prepared.topic.text)):
+            return False
+        return self._publishing.is_usable(prepared, now)
 
     async def _form(self, call: PublishCall) -> Verified[Message]:
         perspective = await self._identify(call.caller)

@@ -43,6 +43,7 @@ from wavemq.routing.uplinks import Uplinks
 
 STEP_SECONDS_MAX: Final = 1.0
 """How far timestamps may run ahead of the clock to stay apart; beyond, the clock was set."""
+_AHEAD_MAX: Final = round(STEP_SECONDS_MAX * NANOSECONDS_PER_SECOND)
 
 
 class Intake:
@@ -206,19 +207,20 @@ class Intake:
         self, reader: Subscription, record: RecordId, size_bytes: int, lane: LaneKey
     ) -> None:
         core = self._core
-        if reader.consumer is not None and len(reader.queue) == 0:
+        was_empty = len(reader.queue) == 0
+        if was_empty and reader.consumer is not None:
             reader.drained = core.now  # it has drained all until now
         dropped = core.ledger.append(reader.queue_id, reader.queue, record, size_bytes, lane)
         core.note_dropped(dropped)
         core.counts.enqueued += 1
         core.ready[reader.queue_id] = None
-        core.watch_expiry(reader)
+        if was_empty:  # else a further message changes nothing about when it may end
+            core.watch_expiry(reader)
 
     def _stamp(self) -> Instant:
         """Return the present, told apart from every other stamp: repeats are known by it."""
         now, last = self._core.now, self._stamped
-        ahead_max = round(STEP_SECONDS_MAX * NANOSECONDS_PER_SECOND)
-        self._stamped = Instant(last + 1) if now <= last < now + ahead_max else now
+        self._stamped = Instant(last + 1) if now <= last < now + _AHEAD_MAX else now
         return self._stamped
 
     # --- queries ----------------------------------------------------------------------------

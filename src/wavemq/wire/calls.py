@@ -64,18 +64,14 @@ class PublishCut:
     """A plain publish as it was cut from a request, its parts not looked at.
 
     Attributes:
-        caller: SHA-256 of the perspective; the same only if all of that is.
-        namespace: of the topic.
-        topic: what it is about.
+        prepared: what the router knew about this caller, namespace and topic.
         payload: schemas and contents.
         is_persisted: whether the designated router retains it.
         whole: returns the call with all its parts checked, where they are not known to be good;
             raises as `publish_call_from_wire`.
     """
 
-    caller: bytes
-    namespace: bytes
-    topic: str
+    prepared: object
     payload: tuple[tuple[str, bytes], ...] = field(repr=False)
     is_persisted: bool
     whole: Callable[[], PublishCall] = field(repr=False)
@@ -85,7 +81,7 @@ class PublishCut:
 class PublishCall:
     """A publish as asked for; `is_jedi` asks for encryption by topic and hour.
 
-    `caller_name` is that of a `PublishCut`; empty: the request was not cut.
+    `caller_name` is the SHA-256 of the perspective; empty: the request was not cut.
     """
 
     caller: CallerSecret
