@@ -1,9 +1,9 @@
 //! The kernel: mechanical work in bulk, decided elsewhere.
 //!
-//! It owns BLS12-381 arithmetic in WAVE's encodings, WKD-IBE, LQ-IBE, Ed25519 verification, two hash functions that
-//! the standard library lacks, the checksum of SQLite's log, and reading numbers in bulk. It holds no policy and no
-//! state. Bytes from outside are checked to be
-//! canonical, on the curve and in the subgroup before any arithmetic; errors are values.
+//! It owns HTTP/2 with TLS and the framing of gRPC, cutting, signing and composing messages, BLS12-381 arithmetic in
+//! WAVE's encodings, WKD-IBE, LQ-IBE, Ed25519, hash functions that the standard library lacks, the checksum of SQLite's
+//! log, and reading numbers in bulk. It holds no policy. Bytes from outside are checked to be canonical, on the curve
+//! and in the subgroup before any arithmetic; errors are values.
 
 mod bases;
 mod bindings;

@@ -54,10 +54,7 @@ pub fn hold(
         Role::Plain(service) | Role::Accepted { service, .. } => Some(service.id),
         Role::Dialled { .. } => None,
     };
-    let connection = Rc::new(Connection {
-        service,
-        ..Connection::default()
-    });
+    let connection = Rc::new(Connection::of(service));
     let known = Known {
         network: network.clone(),
         id,

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -23,6 +23,10 @@ pub type ListenerId = u64;
 /// Of requests that are not whole yet: over one connection, and over all.
 const CONNECTION_HELD_BYTES_MAX: usize = 48 << 20;
 const HELD_BYTES_MAX: usize = 192 << 20;
+
+/// Calls of one connection that are given up within so many seconds.
+const RESETS_MAX: u32 = 1000;
+const RESET_SECONDS: u64 = 10;
 
 /// A method as far as the transport knows it.
 pub struct Method {
@@ -87,9 +91,31 @@ pub struct Connection {
     pub is_leaving: Notify,
     pub is_killed: Notify,
     pub is_gone: Notify,
-    pub held_bytes: Cell<usize>,
+    held_bytes: Cell<usize>,
+    resets: Cell<(u64, u32)>,
     /// Of a connection that we dialled, once HTTP/2 has begun.
     pub requests: RefCell<Option<h2::client::SendRequest<Bytes>>>,
+}
+
+impl Connection {
+    pub fn of(service: Option<ServiceId>) -> Self {
+        Self {
+            service,
+            ..Self::default()
+        }
+    }
+
+    /// Takes note of a call that its caller gave up; one that does little else is sent away.
+    pub fn note_reset(&self, now_s: u64) {
+        let (since, count) = self.resets.get();
+        if now_s >= since + RESET_SECONDS {
+            self.resets.set((now_s, 1));
+        } else if count < RESETS_MAX {
+            self.resets.set((since, count + 1));
+        } else {
+            self.is_killed.notify_one();
+        }
+    }
 }
 
 /// The order to make a call.
@@ -149,6 +175,7 @@ pub struct Network {
     pub listeners: RefCell<HashMap<ListenerId, Rc<Notify>>>,
     next_id: Arc<AtomicU64>,
     held_bytes: Cell<usize>,
+    started: Instant,
 }
 
 impl Network {
@@ -161,6 +188,7 @@ impl Network {
             listeners: RefCell::default(),
             next_id,
             held_bytes: Cell::new(0),
+            started: Instant::now(),
         }
     }
 
@@ -171,6 +199,11 @@ impl Network {
     /// Returns a number that nothing else has, on either thread.
     pub fn next_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Seconds since the thread began.
+    pub fn now_s(&self) -> u64 {
+        self.started.elapsed().as_secs()
     }
 
     pub fn call(&self, id: CallId) -> Option<Rc<Call>> {

@@ -143,7 +143,10 @@ async fn serve_call(
     match ended {
         Ok(()) => serving.is_done = true,
         Err(Broken::Refused(refusal)) => answering.finish(refusal.code as u8, &refusal.text),
-        Err(Broken::Reset(_)) => answering.reset(Reason::CANCEL),
+        Err(Broken::Reset(_)) => {
+            connection.note_reset(network.now_s());
+            answering.reset(Reason::CANCEL);
+        }
     }
 }
 
