@@ -27,10 +27,21 @@ from wavemq.client.identity import (
     load_identity,
     load_namespace,
 )
+from wavemq.client.publishing import (
+    PublishStream,
+    PublishStreams,
+    StreamUnknownError,
+    open_publish_stream,
+)
 from wavemq.client.query import QueryAnswers
 from wavemq.client.reconnect import ChangeCallback, ReconnectPolicy
 from wavemq.client.subscription import Subscription
-from wavemq.errors import InvalidParameterError, MissingParameterError, RequestError
+from wavemq.errors import (
+    InvalidParameterError,
+    MissingParameterError,
+    RequestError,
+    UnavailableError,
+)
 from wavemq.limits import IDENTIFIER_BYTES_MAX, PAYLOAD_OBJECTS_MAX
 from wavemq.messages.message import PayloadObject
 from wavemq.messages.topic import Topic, TopicFilter
@@ -141,6 +152,7 @@ class Bus:
         self._on_change = on_change
         self._timeout_s = timeout_s
         self._connection: RouterConnection | None = None
+        self._streams = PublishStreams(self._open_stream)
 
     def __repr__(self) -> str:
         return f"Bus(address={self._address!r}, entity={self._identity.entity.to_text()!r})"
@@ -173,6 +185,7 @@ class Bus:
     ) -> None:
         """Close the connection; open subscriptions end."""
         connection, self._connection = self._connection, None
+        self._streams.close()
         if connection is not None:
             await connection.close()
 
@@ -216,9 +229,8 @@ class Bus:
             UnavailableError: the router was not reached; nothing was sent.
         """
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        request = mqpb.PublishParams(
-            perspective=self._perspective,
-            namespace=self._namespace_of(namespace).to_bytes(),
+        namespace_bytes = self._namespace_of(namespace).to_bytes()
+        frame = mqpb.PublishFrame(
             uri=Topic(topic).text,
             content=[payload_object_to_wire(one) for one in _payload_objects(payload, schema)],
             encryptionPartition=_partition(encryption_partition),
@@ -230,16 +242,64 @@ class Bus:
         deadline = asyncio.get_running_loop().time() + limit_s
         await connection.wait_ready(limit_s)
         remaining_s = max(0.0, deadline - asyncio.get_running_loop().time())
+        if connection.is_publish_stream_known:
+            try:
+                await self._publish_streamed(namespace_bytes, frame, remaining_s)
+            except StreamUnknownError:
+                connection.is_publish_stream_known = False
+            else:
+                return
+        remaining_s = max(0.0, deadline - asyncio.get_running_loop().time())
+        await self._publish_alone(connection, namespace_bytes, frame, remaining_s)
+
+    async def _publish_streamed(
+        self, namespace: bytes, frame: mqpb.PublishFrame, limit_s: float
+    ) -> None:
+        started = asyncio.get_running_loop().time()
         try:
-            response = await connection.publish(request, timeout=remaining_s)
+            async with asyncio.timeout(limit_s):
+                stream = await self._streams.stream(namespace)
+        except TimeoutError as error:
+            raise UnavailableError(
+                f"the router at {self._address} did not answer within {limit_s:g} s; "
+                "nothing was sent"
+            ) from error
+        elapsed_s = asyncio.get_running_loop().time() - started
+        await stream.publish(frame, max(0.0, limit_s - elapsed_s))
+
+    async def _publish_alone(
+        self,
+        connection: RouterConnection,
+        namespace: bytes,
+        frame: mqpb.PublishFrame,
+        limit_s: float,
+    ) -> None:
+        """Publish by a call of its own, as every router knows it."""
+        request = mqpb.PublishParams(
+            perspective=self._perspective,
+            namespace=namespace,
+            uri=frame.uri,
+            content=frame.content,
+            encryptionPartition=frame.encryptionPartition,
+            persist=frame.persist,
+            customProofDER=frame.customProofDER,
+            encryptWithJEDI=frame.encryptWithJEDI,
+        )
+        try:
+            response = await connection.publish(request, timeout=limit_s)
         except grpc.aio.AioRpcError as failure:
             if failure.code() in _UNCONFIRMED:
                 raise PublishUnconfirmedError(
-                    f"the message on {topic!r} was sent and not answered; the router may or may "
-                    f"not have taken it ({failure.code().name.lower()}: {failure.details()})"
+                    f"the message on {frame.uri!r} was sent and not answered; the router may or "
+                    f"may not have taken it ({failure.code().name.lower()}: {failure.details()})"
                 ) from failure
             raise error_from_rpc(failure, self._address) from failure
         raise_wire_error(response.error)
+
+    def _open_stream(self, namespace: bytes) -> asyncio.Future[PublishStream]:
+        return asyncio.ensure_future(
+            open_publish_stream(self._connected(), self._perspective, namespace)
+        )
 
     def subscribe(
         self,

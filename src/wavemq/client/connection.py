@@ -71,6 +71,15 @@ class RouterConnection:
                 response_deserializer=mqpb.PublishResponse.FromString,
             )
         )
+        self.publish_stream: grpc.aio.StreamStreamMultiCallable[
+            mqpb.PublishFrames, mqpb.PublishAnswers
+        ] = self._channel.stream_stream(
+            "/mqpb.WAVEMQ/PublishStream",
+            request_serializer=mqpb.PublishFrames.SerializeToString,
+            response_deserializer=mqpb.PublishAnswers.FromString,
+        )
+        # Until the router says that it does not know the call.
+        self.is_publish_stream_known = True
         self.subscribe: grpc.aio.UnaryStreamMultiCallable[
             mqpb.SubscribeParams, mqpb.SubscriptionMessage
         ] = self._channel.unary_stream(

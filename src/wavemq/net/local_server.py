@@ -149,12 +149,11 @@ class LocalService:
         self, requests: AsyncIterator[bytes], context: ServedCall[mqpb.PublishAnswers]
     ) -> None:
         await context.send_initial_metadata(((EXTENSIONS_KEY, PUBLISH_STREAM),))
-        # As a publish would: what the same connection subscribed to before comes first.
-        await self._subscribing.wait_effective(context.connection)
         streaming = PublishStreaming(
             self._port,
             self._publishing.batcher,
             Answering(context.write, self._unanswered),
+            self._subscribing,
             context.connection,
         )
         error = await outcome("PublishStream", streaming.serve(requests))

@@ -20,6 +20,7 @@ from wavemq.limits import MESSAGE_BYTES_MAX, PAYLOAD_OBJECTS_MAX
 from wavemq.net.answering import Answering
 from wavemq.net.batcher import Batcher
 from wavemq.net.grpc_server import AbortError
+from wavemq.net.pending_subscriptions import PendingSubscriptions
 from wavemq.net.transport import Answer, LocalPort
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.calls import PublishCall, PublishCut, publish_call_from_wire
@@ -38,6 +39,7 @@ class PublishStreaming:
         port: of the router.
         batcher: hands requests on to it.
         answering: of this call.
+        subscribing: holds back what was sent after a subscription that is not effective yet.
         connection: names that over which it came.
     """
 
@@ -46,11 +48,13 @@ class PublishStreaming:
         port: LocalPort,
         batcher: Batcher[PublishCall | PublishCut],
         answering: Answering,
+        subscribing: PendingSubscriptions,
         connection: str,
     ) -> None:
         self._port = port
         self._batcher = batcher
         self._answering = answering
+        self._subscribing = subscribing
         self._connection = connection
         self._opening: bytes | None = None
         self._caller = b""
@@ -66,6 +70,8 @@ class PublishStreaming:
         """
         with self._answering.running():
             async for request in requests:
+                if self._subscribing.is_anything_awaited(self._connection):
+                    await self._subscribing.wait_effective(self._connection)
                 await self._take_request(request)
             await self._answering.wait_answered()
 
