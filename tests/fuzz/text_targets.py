@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -76,6 +78,7 @@ def _configuration_or_refusal(text: str) -> object:
 
 
 _DIRECTORY: Final = Path(tempfile.mkdtemp(prefix="wavemq-fuzz-"))
+atexit.register(shutil.rmtree, _DIRECTORY, ignore_errors=True)
 
 
 def _configuration_files(given: bytes) -> None:

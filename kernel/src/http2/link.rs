@@ -129,7 +129,7 @@ async fn run(
             begin_within,
             stall,
         } => {
-            // A name that is none is not sent; nobody verifies it.
+            // A proxy in between may look at the name; nobody verifies it, and one that is none is not sent.
             let name = ServerName::try_from(host).unwrap_or(ServerName::IpAddress(
                 std::net::Ipv4Addr::UNSPECIFIED.into(),
             ));

@@ -21,7 +21,8 @@ use super::network::{Call, Connection, Network, Service};
 use super::streams::{send, take_next, Broken, Next, Reading};
 
 pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-pub const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+/// Several streams that are not read just now must not hold up the others of their connection.
+pub const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 pub const HEADER_BYTES_MAX: u32 = 16 << 10;
 pub const SEND_BUFFER_BYTES: usize = 128 << 10;
 /// Streams that a peer reset and that are remembered a moment; one more ends its connection.

@@ -32,7 +32,6 @@ pub fn client_config() -> Result<Arc<ClientConfig>, Error> {
         .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         .with_no_client_auth();
     config.resumption = rustls::client::Resumption::disabled();
-    config.enable_sni = false;
     Ok(Arc::new(config))
 }
 

@@ -6,6 +6,7 @@ Fault model: the text comes from an operator; the port may be taken, the name un
 
 from __future__ import annotations
 
+import errno
 import socket
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,7 @@ from wavemq.errors import ConfigError
 
 PORT_MAX: Final = 65535
 BACKLOG: Final = 128
+_NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +63,52 @@ def listen(address: Address) -> socket.socket:
         raise ConfigError(f"cannot listen at {address}: {error.strerror}") from error
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6 and bind_to[0] != "::":
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listening.bind(bind_to)
         listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
         raise ConfigError(f"cannot listen at {address}: {error.strerror}") from error
     return listening
+
+
+def listen_everywhere(address: Address) -> list[socket.socket]:
+    """Return listening TCP sockets at all addresses that the host stands for, at one port.
+
+    `localhost` is mostly two, and clients may try either. What this machine does not have, such as
+    IPv6, is left out.
+
+    Raises:
+        ConfigError: none can be listened at, or one is taken.
+    """
+    try:
+        found = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise ConfigError(f"cannot listen at {address}: {error.strerror}") from error
+    sockets: list[socket.socket] = []
+    port = address.port
+    for number in dict.fromkeys(str(bind_to[0]) for *_, bind_to in found):
+        try:
+            listening = listen(Address(number, port))
+        except ConfigError as error:
+            cause = error.__cause__
+            if isinstance(cause, OSError) and cause.errno in _NOT_HERE and len(found) > 1:
+                continue
+            for one in sockets:
+                one.close()
+            raise ConfigError(f"cannot listen at {address}: {_reason(cause)}") from error
+        sockets.append(listening)
+        port = bound_address(listening).port
+    if not sockets:
+        raise ConfigError(f"cannot listen at {address}: this machine has no such address")
+    return sockets
+
+
+def _reason(cause: BaseException | None) -> str:
+    return (isinstance(cause, OSError) and cause.strerror) or "the address cannot be bound"
 
 
 def bound_address(listening: socket.socket) -> Address:

@@ -17,7 +17,7 @@ import grpc
 
 from wavemq.errors import InvalidParameterError
 from wavemq.messages.message import Message
-from wavemq.net.addresses import Address, listen
+from wavemq.net.addresses import Address, bound_address, listen_everywhere
 from wavemq.net.answering import Answering, Unanswered
 from wavemq.net.consuming import EXTENSIONS_KEY, JOURNAL_KEY, serve_consumption
 from wavemq.net.grpc_door import conversing, outcome, serialize, streaming, unary
@@ -199,8 +199,8 @@ async def serve_local(address: Address, port: LocalPort) -> AsyncIterator[Addres
     Raises:
         ConfigError: the address cannot be listened at.
     """
-    listening = listen(address)
-    bound = listening.getsockname()[1]
+    sockets = listen_everywhere(address)
+    bound = bound_address(sockets[0]).port
     async with running_reactor() as reactor:
         subscribing = PendingSubscriptions()
         publishing = LocalPublishing(reactor, port, subscribing)
@@ -213,11 +213,14 @@ async def serve_local(address: Address, port: LocalPort) -> AsyncIterator[Addres
             batched={PUBLISH_PATH: publishing.take},
             announced={SUBSCRIBE_PATH: note_arriving, CONSUME_PATH: note_arriving},
         )
-        listener = reactor.http2.listen(listening.detach(), server.number, CONNECTIONS_MAX)
+        listeners = [
+            reactor.http2.listen(one.detach(), server.number, CONNECTIONS_MAX) for one in sockets
+        ]
         try:
             yield Address(address.host, bound)
         finally:
-            await reactor.stop_listening(listener)
+            for listener in listeners:
+                await reactor.stop_listening(listener)
             await server.stop(lambda: publishing.is_busy)
 
 

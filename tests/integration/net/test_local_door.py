@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import grpc
@@ -330,6 +331,14 @@ async def test_two_doors_do_not_share_an_address() -> None:
     async with serve_local(LOOPBACK, port) as address:
         with pytest.raises(ConfigError, match="cannot listen"):
             async with serve_local(address, port):
+                pass
+
+
+async def test_localhost_is_every_address_that_it_stands_for() -> None:
+    numbers = {str(info[4][0]) for info in socket.getaddrinfo("localhost", 0)}
+    async with serve_local(Address("localhost", 0), ScriptedLocalPort()) as address:
+        for number in numbers:
+            with socket.create_connection((number, address.port), timeout=5):
                 pass
 
 
