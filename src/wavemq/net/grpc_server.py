@@ -45,7 +45,7 @@ _log = structlog.get_logger("wavemq.net.door")
 
 
 class AbortError(Exception):
-    """Ends a call with a status; never leaves this module."""
+    """Ends a call with a status; never leaves `net`."""
 
     def __init__(self, code: grpc.StatusCode, details: str) -> None:
         super().__init__(details)

@@ -9,7 +9,6 @@ raises is a defect of ours, and ends the process rather than go on in an unknown
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -315,29 +314,24 @@ class Driver:
     def _run_in(
         self, executor: ThreadPoolExecutor, work: Callable[[Effect], Event], effect: Effect
     ) -> None:
-        executor.submit(self._work_in_thread, work, effect)
+        done = self._loop.run_in_executor(executor, work, effect)
+        done.add_done_callback(self._note_done)
 
-    def _work_in_thread(self, work: Callable[[Effect], Event], effect: Effect) -> None:
-        """Do a piece of work, and have the event loop told; nobody waits for the future."""
-        outcome: Event | Exception
-        try:
-            outcome = work(effect)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the loop ends by it
-            outcome = error
-        with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody is there
-            self._loop.call_soon_threadsafe(self._note_done, outcome)
-
-    def _note_done(self, outcome: Event | Exception) -> None:
-        if isinstance(outcome, Exception):
-            if not self._failure.done():
-                _log.error("disk_thread_failed", reason=repr(outcome))
-                self._failure.set_exception(InternalError(f"a disk thread failed: {outcome!r}"))
+    def _note_done(self, done: asyncio.Future[Event]) -> None:
+        if done.cancelled():
             return
-        if isinstance(outcome, JournalWritten | JournalFailed):
+        failure = done.exception()
+        if failure is not None:
+            if not self._failure.done():
+                _log.error("disk_thread_failed", reason=repr(failure))
+                self._failure.set_exception(InternalError(f"a disk thread failed: {failure!r}"))
+            return
+        event = done.result()
+        if isinstance(event, JournalWritten | JournalFailed):
             self._is_writing = False
-            if isinstance(outcome, JournalWritten):
+            if isinstance(event, JournalWritten):
                 self._settle()
-        self.report(outcome)
+        self.report(event)
         self.turn()
 
     def _write(self, effect: Effect) -> Event:
