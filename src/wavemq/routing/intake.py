@@ -36,10 +36,9 @@ from wavemq.routing.identities import (
     origin_scope,
     queue_scope,
 )
-from wavemq.routing.queue import HoldingQueue
-from wavemq.routing.records import DownlinkPosition, LaneKey, QueueId, RecordId, Scope
+from wavemq.routing.records import DownlinkPosition, LaneKey, RecordId, Scope
 from wavemq.routing.subscriptions import Subscription
-from wavemq.routing.uplinks import Uplinks
+from wavemq.routing.uplinks import Uplink, Uplinks
 
 STEP_SECONDS_MAX: Final = 1.0
 """How far timestamps may run ahead of the clock to stay apart; beyond, the clock was set."""
@@ -72,8 +71,7 @@ class Intake:
             core.refuse(event.request, InvalidParameterError(NO_DESIGNATED_ROUTER))
             return
         core.counts.published += 1
-        upward = None if uplink is None else (uplink.queue_id, uplink.queue)
-        self._route(event.request, event.message, upward, None)
+        self._route(event.request, event.message, uplink, None)
 
     def peer_published(self, event: PeerMessagePublished) -> None:
         """Route a message of a site: to subscriptions, but not up."""
@@ -103,7 +101,7 @@ class Intake:
         self,
         request: RequestId,
         message: Verified[Message],
-        upward: tuple[QueueId, HoldingQueue] | None,
+        upward: Uplink | None,
         seen: tuple[Scope, int] | None,
     ) -> None:
         """Put a message into every queue that it is for; answer when that is durable."""
@@ -133,8 +131,10 @@ class Intake:
             self._append(one, record, size_bytes, lane)
         queues = tuple(one.queue_id for one in readers)
         if upward is not None:
-            queue_id, queue = upward
-            core.note_dropped(ledger.append(queue_id, queue, record, size_bytes, lane))
+            queue_id = upward.queue_id
+            dropped = ledger.append(queue_id, upward.queue, record, size_bytes, lane)
+            core.note_dropped(dropped)
+            self._uplinks.note_dropped(upward, dropped.entries)
             core.counts.enqueued += 1
             core.ready[queue_id] = None
             queues = (*queues, queue_id)

@@ -92,6 +92,7 @@ class Ledger:
         self._draft = Draft()
         self._writing: Draft | None = None
         self._batch = BatchId(0)
+        self._last_written = BatchId(0)
         self._wanted: list[RecordId] = []
         self._unwritten_queues: set[QueueId] = set()
 
@@ -334,6 +335,15 @@ class Ledger:
         """What the next write will hold."""
         return self._draft
 
+    @property
+    def next_batch(self) -> BatchId:
+        """The write that will hold what changes now."""
+        return BatchId(self._batch + 1)
+
+    def is_written(self, batch: BatchId) -> bool:
+        """Return whether a write is durable; what it held is, also if it failed at first."""
+        return batch <= self._last_written
+
     def wait(self, waiter: Waiter) -> bool:
         """Let a waiter wait for all changes so far; return False if all that matter are on disk."""
         if self._draft.is_urgent:
@@ -367,6 +377,7 @@ class Ledger:
         if written is None or batch != self._batch:
             return (), ()
         self._writing = None
+        self._last_written = batch
         self._unwritten_queues.difference_update(written.queues)
         for record in written.records:
             held = self._held.get(record)

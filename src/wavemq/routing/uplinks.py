@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
 from wavemq.errors import QueueError, is_verdict
+from wavemq.routing.config import Durability
 from wavemq.routing.core import Core, DropCause, UplinkProbe, UplinkSubscriptionRetry
 from wavemq.routing.effects import (
     CloseUplinkSubscription,
@@ -26,6 +28,7 @@ from wavemq.routing.effects import (
     Transmit,
 )
 from wavemq.routing.events import (
+    BatchId,
     FrameAccepted,
     FrameRefused,
     UplinkConnected,
@@ -74,6 +77,7 @@ class Uplink:
         "queue",
         "queue_id",
         "to_open",
+        "unsettled_drops",
         "window",
     )
 
@@ -85,6 +89,8 @@ class Uplink:
         self.queue = queue
         self.window = window
         self.is_connected = False
+        # By key, the write that will hold that its messages were dropped.
+        self.unsettled_drops: dict[LaneKey, BatchId] = {}
         self.to_open: deque[Subscription] = deque()
         self.opening: dict[QueueId, None] = {}
 
@@ -177,6 +183,9 @@ class Uplinks:
         """Go on where the disk was waited for."""
         for uplink in self._by_queue.values():
             self._core.ready[uplink.queue_id] = None
+            drops, ledger = uplink.unsettled_drops, self._core.ledger
+            for key in [key for key, batch in drops.items() if ledger.is_written(batch)]:
+                del drops[key]
 
     def disconnected(self, event: UplinkDisconnected) -> None:
         """Take back what was not answered."""
@@ -197,9 +206,28 @@ class Uplinks:
         core.note_dropped(dropped)
         if dropped.entries:
             core.ledger.drop(uplink.queue_id, uplink.queue, dropped.entries)
+            self.note_dropped(uplink, dropped.entries)
         for subscription in self._subscriptions_of(uplink.namespace):
             subscription.is_open_upstream = False
             core.timers.cancel(UplinkSubscriptionRetry(subscription.queue_id))
+
+    # --- drops ------------------------------------------------------------------------------
+
+    def note_dropped(self, uplink: Uplink, entries: Iterable[Entry]) -> None:
+        """Have what follows a dropped message on its topic wait until the drop is on disk.
+
+        After a crash it would be back, and arrive behind those that were sent meanwhile.
+        """
+        for entry in entries:
+            uplink.unsettled_drops[entry.lane] = self._core.ledger.next_batch
+
+    def _may_go(self, uplink: Uplink, key: LaneKey) -> bool:
+        """Return whether nothing that was dropped of a key can come back.
+
+        Where no more than acceptance is promised, a disk that fails holds up nothing.
+        """
+        is_settled = key not in uplink.unsettled_drops
+        return is_settled or self._core.config.durability is Durability.ACCEPTED
 
     # --- frames -----------------------------------------------------------------------------
 
@@ -224,7 +252,7 @@ class Uplinks:
             return None
         for lane in queue.lanes():
             while (entry := queue.head(lane)) is not None:
-                if not self._has_room(uplink, entry):
+                if not (self._has_room(uplink, entry) and self._may_go(uplink, entry.lane)):
                     return None
                 if core.ledger.message(entry.record) is not None:
                     self._read_ahead(uplink, lane)
@@ -294,7 +322,9 @@ class Uplinks:
                 self._oldest_refused(uplink, entry, held_up)
         else:
             entry = self._leave(uplink, event.place)
-            self._note_refused(uplink)
+            uplink.queue.dropped_count += 1
+            core.ledger.note_dropped(uplink.queue_id, uplink.queue)
+            core.counts.dropped[DropCause.REFUSED] += 1
             if entry.lane in uplink.queue.held_up:
                 self._go_on(uplink, entry.lane)
         core.ready[uplink.queue_id] = None
@@ -307,15 +337,11 @@ class Uplinks:
         held_up.due = Instant(core.now + delay)
         if held_up.attempts >= FRAME_ATTEMPTS_MAX and not held_up.is_by_disk:
             held_up.attempts = 0
-            core.ledger.release(uplink.queue_id, (uplink.queue.skip_probe(entry.lane),))
-            core.ledger.note_dropped(uplink.queue_id, uplink.queue)
+            dropped = uplink.queue.skip_probe(entry.lane)
+            core.ledger.drop(uplink.queue_id, uplink.queue, (dropped,))
+            self.note_dropped(uplink, (dropped,))
             core.counts.dropped[DropCause.REFUSED] += 1
         self._arm_probe(uplink)
-
-    def _note_refused(self, uplink: Uplink) -> None:
-        uplink.queue.dropped_count += 1
-        self._core.ledger.note_dropped(uplink.queue_id, uplink.queue)
-        self._core.counts.dropped[DropCause.REFUSED] += 1
 
     def _go_on(self, uplink: Uplink, key: LaneKey) -> None:
         """Let a key go on of which the designated router has judged a message."""
@@ -344,6 +370,8 @@ class Uplinks:
             head = held_up.waiting.head()
             if head is None:
                 queue.release(key)
+            elif not self._may_go(uplink, key):
+                continue  # the next write wakes it
             elif core.ledger.message(head.record) is not None:
                 probes.append(self._put_in_flight(uplink, queue.take_probe(key)))
                 probing += 1

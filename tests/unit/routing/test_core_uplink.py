@@ -137,6 +137,23 @@ def test_full_uplink_queue_drops_the_oldest_and_says_so_upward() -> None:
     assert [frame.message.drops for frame in frames] == [(3,), (3,)]
 
 
+def test_what_follows_a_drop_on_its_topic_waits_until_the_drop_is_on_disk() -> None:
+    """Goal: order. A drop that a crash takes back brings an older message after newer ones."""
+    rig = rig_with_backlog(2, site_config(uplink_queue=QueueLimits(2, 1 << 20)))
+    rig.is_disk_full = True
+    rig.publish(message("2"))
+    assert transmitted(rig.run(UP)) == []
+    rig.run(DOWN)
+    rig.restart()
+    assert contents(transmitted(rig.run(UP))) == [b"0", b"1"], "the drop did not happen"
+    rig = rig_with_backlog(2, site_config(uplink_queue=QueueLimits(2, 1 << 20)))
+    rig.is_disk_full = True
+    rig.publish(message("2"))
+    rig.run(UP)
+    rig.is_disk_full = False
+    assert contents(transmitted(rig.advance(5))) == [b"1"]
+
+
 def test_uplink_queue_does_not_expire() -> None:
     rig = rig_with_backlog(1, site_config(queue_expiry_s=60))
     rig.advance(90 * 86_400)
