@@ -5,7 +5,6 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -27,8 +26,6 @@ pub const HEADER_BYTES_MAX: u32 = 16 << 10;
 pub const SEND_BUFFER_BYTES: usize = 128 << 10;
 /// Streams that a peer reset and that are remembered a moment; one more ends its connection.
 const RESETS_MAX: usize = 64;
-/// A request of which no byte comes for that long is given up.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Serves a connection until it ends.
 pub async fn serve<IO: AsyncRead + AsyncWrite + Unpin>(
@@ -188,6 +185,7 @@ async fn serve_known(
     let message = if method.is_streaming {
         None
     } else {
+        reading.is_expected = true;
         Some(single(&mut reading).await?)
     };
     network.wait_inbox().await;
@@ -218,17 +216,10 @@ async fn serve_known(
 
 /// Reads a request that has exactly one message.
 async fn single(reading: &mut Reading) -> Result<Bytes, Broken> {
-    let silence = |_| Refusal::new(Code::DeadlineExceeded, "the request does not arrive");
-    let first = timeout(SILENCE_MAX, reading.next())
-        .await
-        .map_err(silence)??;
-    let Some(message) = first else {
+    let Some(message) = reading.next().await? else {
         return Err(Refusal::new(Code::Internal, "the request has no message").into());
     };
-    match timeout(SILENCE_MAX, reading.next())
-        .await
-        .map_err(silence)??
-    {
+    match reading.next().await? {
         None => Ok(message),
         Some(_) => Err(Refusal::new(Code::Internal, "the request has two messages").into()),
     }

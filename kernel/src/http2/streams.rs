@@ -4,16 +4,20 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use h2::{Reason, RecvStream, SendStream};
+use tokio::time::timeout;
 
 use super::events::{CallId, Event, Metadata};
-use super::framing::{put, Cutter, Encoding, Refusal};
+use super::framing::{put, Code, Cutter, Encoding, Refusal};
 use super::network::{Call, Connection, Held, Network, Outgoing};
 
 /// Messages of one call that the interpreter was given and has not done with; then the call is not read.
 const UNREAD_BYTES_MAX: usize = 1 << 20;
+/// A request of which no byte comes for that long is given up. Long, since over a thin link many requests take turns.
+const SILENCE_MAX: Duration = Duration::from_secs(300);
 /// Small messages of one call leave together.
 const CHUNK_BYTES: usize = 16 << 10;
 
@@ -41,6 +45,8 @@ pub struct Reading {
     cutter: Cutter,
     held: Held,
     ready: VecDeque<Bytes>,
+    /// Whether something must come: then silence is not borne for ever.
+    pub is_expected: bool,
 }
 
 impl Reading {
@@ -56,6 +62,7 @@ impl Reading {
             cutter: Cutter::new(encoding, message_bytes_max),
             held: Held::new(network, connection),
             ready: VecDeque::new(),
+            is_expected: false,
         }
     }
 
@@ -65,13 +72,19 @@ impl Reading {
             if let Some(message) = self.ready.pop_front() {
                 return Ok(Some(message));
             }
-            let Some(chunk) = poll_fn(|context| self.body.poll_data(context)).await else {
+            let body = &mut self.body;
+            let coming = poll_fn(|context| body.poll_data(context));
+            let chunk = if self.is_expected {
+                let silence =
+                    |_| Refusal::new(Code::DeadlineExceeded, "the request does not arrive");
+                timeout(SILENCE_MAX, coming).await.map_err(silence)?
+            } else {
+                coming.await
+            };
+            let Some(chunk) = chunk else {
                 if self.cutter.held_bytes() > 0 {
-                    return Err(Refusal::new(
-                        super::framing::Code::Internal,
-                        "the stream ends within a message",
-                    )
-                    .into());
+                    let refusal = Refusal::new(Code::Internal, "the stream ends within a message");
+                    return Err(refusal.into());
                 }
                 return Ok(None);
             };
