@@ -48,18 +48,26 @@ async def serve_consumption(
         WaveMQError: the subscription failed, or a command is not allowed.
     """
     obeying = asyncio.ensure_future(_obey(consumption, commands))
-    taking: asyncio.Future[Sequence[Delivered]] | None = None
+    delivering = asyncio.ensure_future(_deliver(consumption, write, to_parts))
     try:
-        while not obeying.done():
-            taking = asyncio.ensure_future(consumption.take())
-            await asyncio.wait({taking, obeying}, return_when=asyncio.FIRST_COMPLETED)
-            if taking.done():
-                for response in _responses(taking.result(), to_parts):
-                    await write(response)
+        await asyncio.wait({obeying, delivering}, return_when=asyncio.FIRST_COMPLETED)
+        if delivering.done():
+            delivering.result()
         obeying.result()
     finally:
-        await _cancel(obeying, taking)
+        await _cancel(obeying, delivering)
         await consumption.aclose()
+
+
+async def _deliver(
+    consumption: Consumption,
+    write: Callable[[bytes], Awaitable[None]],
+    to_parts: Callable[[Message], Parts],
+) -> None:
+    """Deliver until the queue ends, which is an error, or somebody has heard enough."""
+    while True:
+        for response in _responses(await consumption.take(), to_parts):
+            await write(response)
 
 
 async def _obey(consumption: Consumption, commands: AsyncIterator[ConsumeCommand]) -> None:
@@ -89,14 +97,11 @@ def _responses(
     yield encoded_deliveries(gathered)
 
 
-async def _cancel(
-    *works: asyncio.Future[Sequence[Delivered]] | asyncio.Future[None] | None,
-) -> None:
+async def _cancel(*works: asyncio.Future[None]) -> None:
     """End works that may be under way; their ends have been looked at, or do not matter."""
-    under_way = [work for work in works if work is not None]
-    for work in under_way:  # all at once: none of them may take what comes meanwhile
+    for work in works:  # all at once: none of them may take what comes meanwhile
         work.cancel()
-    for work in under_way:
+    for work in works:
         await asyncio.wait({work})
         if not work.cancelled():
             work.exception()

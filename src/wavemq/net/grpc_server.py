@@ -21,7 +21,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtobufMessage
 
-from wavemq.limits import FRAME_BYTES_MAX
+from wavemq.limits import FRAME_BYTES_MAX, KIB, MIB
 from wavemq.net.reactor import Arrival, CallEvents, Metadata, MethodEvents, Reactor
 
 STREAMS_MAX: Final = 16_384
@@ -34,6 +34,12 @@ STOP_SECONDS_MAX: Final = 0.5
 """Calls under way at the end get this long."""
 LINGER_SECONDS_MAX: Final = 0.2
 """What was answered at the end may leave within this time."""
+AHEAD_MAX: Final = 256
+"""Messages that a call sends before they have left for the network."""
+AHEAD_BYTES_MAX: Final = MIB
+"""Of them; a single message may exceed it."""
+CONSUMED_BYTES_TOLD: Final = 64 * KIB
+"""The network is told what was taken of a call's messages in such pieces: it bears 1 MiB."""
 _STOP_LOOK_SECONDS: Final = 0.005
 
 _Handler = Any
@@ -74,7 +80,11 @@ class ServedCall(CallEvents, Generic[ResponseT]):
         self._requests: deque[bytes] = deque()
         self._is_finished = False
         self._waiter: asyncio.Future[None] | None = None
-        self._writes: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._consumed_bytes = 0
+        self._written_count = 0
+        self._unwritten_bytes = 0
+        self._unwritten: deque[int] = deque()
+        self._writers: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._notes: deque[Callable[[], None]] = deque()
         self._is_over = False
 
@@ -100,22 +110,44 @@ class ServedCall(CallEvents, Generic[ResponseT]):
         Raises:
             asyncio.CancelledError: the caller has gone.
         """
-        await self._write([self._encode(response)])
+        self._write([self._encode(response)])
+        await self._wait_written(0)
+
+    async def write_ahead(self, response: bytes) -> None:
+        """Send an encoded message, and wait only where much has not left for the network.
+
+        Raises:
+            asyncio.CancelledError: the caller has gone.
+        """
+        self._write([response])
+        await self._wait_room()
 
     async def write_all(self, responses: Sequence[bytes], note_written: Callable[[], None]) -> None:
-        """Send encoded messages together, and tell of each that it has left.
+        """Send encoded messages together as `write_ahead` does, and tell of each that it has left.
 
         Those that have left are told of also when the caller goes away meanwhile.
         """
         self._notes.extend([note_written] * len(responses))
-        await self._write(list(responses))
+        self._write(list(responses))
+        await self._wait_room()
 
-    async def _write(self, messages: list[bytes]) -> None:
+    def _write(self, messages: list[bytes]) -> None:
         if self._is_over:
             raise asyncio.CancelledError
         self._reactor.http2.write(self.number, messages)
+        sizes = [len(one) for one in messages]
+        self._unwritten += sizes
+        self._unwritten_bytes += sum(sizes)
+
+    async def _wait_room(self) -> None:
+        while self._unwritten_bytes > AHEAD_BYTES_MAX or len(self._unwritten) > AHEAD_MAX:
+            await self._wait_written(len(self._unwritten) - 1)
+
+    async def _wait_written(self, count_max: int) -> None:
+        """Wait until at most so many messages have not left."""
         written: asyncio.Future[None] = self._loop.create_future()
-        self._writes.append((len(messages), written))
+        enough = self._written_count + len(self._unwritten) - count_max
+        self._writers.append((enough, written))
         await written
 
     async def requests(self, decode: Callable[[bytes], RequestT]) -> AsyncIterator[RequestT]:
@@ -127,7 +159,10 @@ class ServedCall(CallEvents, Generic[ResponseT]):
                 self._waiter = self._loop.create_future()
                 await self._waiter
             content = self._requests.popleft()
-            self._reactor.http2.consumed(self.number, len(content))
+            self._consumed_bytes += len(content)
+            if self._consumed_bytes >= CONSUMED_BYTES_TOLD:
+                self._reactor.http2.consumed(self.number, self._consumed_bytes)
+                self._consumed_bytes = 0
             yield _decoded(decode, content)
 
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -171,16 +206,15 @@ class ServedCall(CallEvents, Generic[ResponseT]):
 
     def written(self, count: int) -> None:
         """Tell who wrote them."""
+        self._written_count += count
+        for _ in range(count):
+            self._unwritten_bytes -= self._unwritten.popleft()
         for _ in range(min(count, len(self._notes))):
             self._notes.popleft()()
-        while self._writes and count >= self._writes[0][0]:
-            size, written = self._writes.popleft()
-            count -= size
+        while self._writers and self._writers[0][0] <= self._written_count:
+            _, written = self._writers.popleft()
             if not written.done():
                 written.set_result(None)
-        if count:
-            size, written = self._writes[0]
-            self._writes[0] = (size - count, written)
 
     def headers(self, metadata: Metadata) -> None:
         """Take nothing: a served call gets no answer."""

@@ -141,7 +141,7 @@ class LocalService:
         await serve_consumption(
             consumption,
             (consume_command_from_wire(request) async for request in requests),
-            context.write,
+            context.write_ahead,
             partial(_parts, is_proof_asked=is_proof_asked),
         )
 

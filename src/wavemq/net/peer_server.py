@@ -184,7 +184,7 @@ class PeerService:
         await serve_consumption(
             consumption,
             (peer_consume_command_from_wire(request) async for request in requests),
-            context.write,
+            context.write_ahead,
             partial(_elided, sent=SentProofs()),
         )
 

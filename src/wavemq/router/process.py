@@ -12,6 +12,7 @@ The ready line, alone on stdout, when everything serves:
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -57,6 +58,9 @@ from wavemq.wave.hashes import Hash
 from wavemq.wave.keyring import EntitySecret
 from wavemq.wire.handshake import RouterClaim
 
+_COLLECTOR_THRESHOLDS: Final = (20_000, 20, 100)
+"""Of young, middle-aged and old objects, as `gc.set_threshold` takes them."""
+
 _log = structlog.get_logger("wavemq.router.process")
 
 
@@ -94,6 +98,7 @@ async def _run_until_signal(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    _calm_collector()
     await run(
         config,
         clock=SystemClock(),
@@ -102,6 +107,16 @@ async def _run_until_signal(
         on_ready=lambda addresses: on_ready(addresses.ready_line()),
         disk=disk,
     )
+
+
+def _calm_collector() -> None:
+    """Have Python look for cycles of garbage as rarely as messages make them, which is hardly ever.
+
+    As it comes, it looks at all young objects for each 700 more of them, so at every message that
+    waits for its reader several times: a fifth of the time that a streamed message takes.
+    """
+    gc.freeze()  # what was imported stays
+    gc.set_threshold(*_COLLECTOR_THRESHOLDS)
 
 
 async def run(

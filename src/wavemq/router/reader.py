@@ -66,6 +66,8 @@ class QueueReader:
 
     def note_written(self, place: Place) -> None:
         """Take note that everything up to and with `place` was written to the stream."""
+        if self._unconfirmed is None:
+            asyncio.get_running_loop().call_soon(self._confirm_written)
         self._unconfirmed = place
 
     def acknowledge(self, places: Sequence[Place]) -> None:

@@ -26,7 +26,7 @@ class EntryFifo:
         lanes: type `q`, as long.
     """
 
-    __slots__ = ("_first", "_lanes", "_records", "_sizes_bytes", "size_bytes")
+    __slots__ = ("_first", "_head", "_lanes", "_records", "_sizes_bytes", "size_bytes")
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class EntryFifo:
         self._sizes_bytes = array("I") if sizes_bytes is None else sizes_bytes
         self._lanes = array("q") if lanes is None else lanes
         self._first = 0
+        self._head: Entry | None = None  # once somebody asked for it
         self.size_bytes = sum(self._sizes_bytes)
 
     def __len__(self) -> int:
@@ -55,7 +56,10 @@ class EntryFifo:
 
     def head(self) -> Entry | None:
         """Return the first."""
-        return self._at(self._first) if self._first < len(self._records) else None
+        head = self._head
+        if head is None and self._first < len(self._records):
+            head = self._head = self._at(self._first)
+        return head
 
     def ahead(self, count_max: int) -> list[Entry]:
         """Return up to so many from the front."""
@@ -64,7 +68,8 @@ class EntryFifo:
 
     def popleft(self) -> Entry:
         """Remove the first, and return it."""
-        entry = self._at(self._first)
+        entry = self._head or self._at(self._first)
+        self._head = None
         self._first += 1
         self.size_bytes -= entry.size_bytes
         if self._first > TAKEN_MAX and 2 * self._first > len(self._records):
@@ -149,3 +154,4 @@ class EntryFifo:
         self._records, self._lanes = other._records, other._lanes
         self._sizes_bytes, self.size_bytes = other._sizes_bytes, other.size_bytes
         self._first = 0
+        self._head = None

@@ -36,7 +36,8 @@ from wavemq.routing.identities import (
     origin_scope,
     queue_scope,
 )
-from wavemq.routing.records import DownlinkPosition, LaneKey, RecordId, Scope
+from wavemq.routing.queue import NOTHING_DROPPED
+from wavemq.routing.records import DownlinkPosition, Entry, Scope
 from wavemq.routing.subscriptions import Subscription
 from wavemq.routing.uplinks import Uplink, Uplinks
 
@@ -125,21 +126,20 @@ class Intake:
                 # Nobody was promised it, so nothing is lost if it is not recognised after a crash.
                 core.reply_done(waiter)
             return
-        record, size_bytes = ledger.keep(message)
-        lane = lane_key(value.origin_router, value.topic.text)
+        entry = ledger.keep(message, lane_key(value.origin_router, value.topic.text))
         for one in readers:
-            self._append(one, record, size_bytes, lane)
+            self._append(one, entry)
         queues = tuple(one.queue_id for one in readers)
         if upward is not None:
             queue_id = upward.queue_id
-            dropped = ledger.append(queue_id, upward.queue, record, size_bytes, lane)
+            dropped = ledger.append(queue_id, upward.queue, entry)
             core.note_dropped(dropped)
             self._uplinks.note_dropped(upward, dropped.entries)
             core.counts.enqueued += 1
             core.ready[queue_id] = None
             queues = (*queues, queue_id)
-        ledger.settle(record)
-        core.reply_when_durable(PublishWaiter(request, queues, record, seen))
+        ledger.settle(entry.record)
+        core.reply_when_durable(PublishWaiter(request, queues, entry.record, seen))
 
     def downlink_received(self, event: DownlinkReceived) -> None:
         """Put a message that the designated router sent for a subscription into its queue."""
@@ -161,10 +161,10 @@ class Intake:
             core.counts.peer_errors += 1
             return
         core.counts.downstream += 1
-        record, size_bytes = core.ledger.keep(with_arrival(event.message, self._stamp()))
         lane = lane_key(message.origin_router, message.topic.text)
-        self._append(reader, record, size_bytes, lane)
-        core.ledger.settle(record)
+        entry = core.ledger.keep(with_arrival(event.message, self._stamp()), lane)
+        self._append(reader, entry)
+        core.ledger.settle(entry.record)
 
     def downlink_unverifiable(self, event: DownlinkUnverifiable) -> None:
         """Drop a message that could not be checked."""
@@ -203,17 +203,16 @@ class Intake:
         self._core.remember(scope, identity)
         return False
 
-    def _append(
-        self, reader: Subscription, record: RecordId, size_bytes: int, lane: LaneKey
-    ) -> None:
-        core = self._core
+    def _append(self, reader: Subscription, entry: Entry) -> None:
+        core, queue_id = self._core, reader.queue_id
         was_empty = len(reader.queue) == 0
         if was_empty and reader.consumer is not None:
             reader.drained = core.now  # it has drained all until now
-        dropped = core.ledger.append(reader.queue_id, reader.queue, record, size_bytes, lane)
-        core.note_dropped(dropped)
+        dropped = core.ledger.append(queue_id, reader.queue, entry)
+        if dropped is not NOTHING_DROPPED:
+            core.note_dropped(dropped)
         core.counts.enqueued += 1
-        core.ready[reader.queue_id] = None
+        core.ready[queue_id] = None
         if was_empty:  # else a further message changes nothing about when it may end
             core.watch_expiry(reader)
 

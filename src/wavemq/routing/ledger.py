@@ -21,7 +21,7 @@ from wavemq.messages.topic import Topic
 from wavemq.messages.verified import Verified
 from wavemq.routing.draft import Draft, Waiter
 from wavemq.routing.events import BatchId
-from wavemq.routing.queue import Dropped, HoldingQueue
+from wavemq.routing.queue import NOTHING_DROPPED, Dropped, HoldingQueue
 from wavemq.routing.records import (
     DownlinkPosition,
     Entry,
@@ -51,10 +51,12 @@ class _Held:
     """
 
     __slots__ = (
+        "dropped_count",
         "is_corrupt",
         "is_durable",
         "is_loading",
         "message",
+        "outgoing",
         "pins",
         "references",
         "size_bytes",
@@ -62,6 +64,9 @@ class _Held:
 
     def __init__(self, message: Verified[Message] | None, size_bytes: int, references: int) -> None:
         self.message = message
+        # As it last left a queue, with that queue's count of drops: most queues have dropped none.
+        self.outgoing: Message | None = None
+        self.dropped_count = 0
         self.size_bytes = size_bytes + HELD_OVERHEAD_BYTES
         self.references = references
         self.pins = 0
@@ -142,8 +147,8 @@ class Ledger:
 
     # --- messages in ------------------------------------------------------------------------
 
-    def keep(self, message: Verified[Message]) -> tuple[RecordId, int]:
-        """Take a message that is about to be put into queues; return its id and its size.
+    def keep(self, message: Verified[Message], lane: LaneKey) -> Entry:
+        """Take a message that is about to be put into queues; return its place in all of them.
 
         It stays until `settle`, also if a queue drops it at once.
         """
@@ -153,26 +158,18 @@ class Ledger:
         held = self._held[record] = _Held(message, size_bytes, references=1)
         self._resident_bytes += held.size_bytes
         self._draft.records[record] = message
-        return record, size_bytes
+        return Entry(record, size_bytes, lane)
 
     def settle(self, record: RecordId) -> None:
         """Note that a message has been put into all queues that it is for."""
         self._forget(record)
 
-    def append(
-        self,
-        queue_id: QueueId,
-        queue: HoldingQueue,
-        record: RecordId,
-        size_bytes: int,
-        lane: LaneKey,
-    ) -> Dropped:
+    def append(self, queue_id: QueueId, queue: HoldingQueue, entry: Entry) -> Dropped:
         """Put a message at the end of a queue; return what was dropped to make room."""
-        entry = Entry(record, size_bytes, lane)
         dropped = queue.append(entry)
-        self._held[record].references += 1
-        self._draft.entries[queue_id, record] = entry
-        if dropped.entries:
+        self._held[entry.record].references += 1
+        self._draft.entries[queue_id, entry.record] = entry
+        if dropped is not NOTHING_DROPPED:
             self.drop(queue_id, queue, dropped.entries)
         return dropped
 
@@ -207,6 +204,13 @@ class Ledger:
     def note_dropped(self, queue_id: QueueId, queue: HoldingQueue) -> None:
         """Note how many messages a queue has dropped."""
         self._draft.dropped_counts[queue_id] = queue.dropped_count
+
+    def let_go(self, queue_id: QueueId, entries: Iterable[Entry]) -> None:
+        """Note that messages that were being sent have left a queue."""
+        for entry in entries:
+            self.unpin(entry.record)
+            self._draft.remove_entry(queue_id, entry.record)
+            self._forget(entry.record)
 
     def release(self, queue_id: QueueId, entries: Iterable[Entry]) -> None:
         """Note that messages left a queue."""
@@ -253,6 +257,28 @@ class Ledger:
         """Return a message; None: it is on disk only."""
         held = self._held.get(record)
         return None if held is None else held.message
+
+    def send(
+        self, record: RecordId, dropped_count: int, *, is_durable_only: bool
+    ) -> Message | None:
+        """Return a message as it leaves a queue, and keep it in memory while it is being sent.
+
+        Args:
+            record: the message.
+            dropped_count: of the queue.
+            is_durable_only: what is not on disk yet does not go.
+
+        Returns:
+            None: it must not go yet, or is not in memory.
+        """
+        held = self._held.get(record)
+        if held is None or held.message is None or (is_durable_only and not held.is_durable):
+            return None
+        held.pins += 1
+        if held.outgoing is None or held.dropped_count != dropped_count:
+            held.outgoing = held.message.value.dequeued(dropped_count)
+            held.dropped_count = dropped_count
+        return held.outgoing
 
     def is_durable(self, record: RecordId) -> bool:
         """Return whether a message is on disk."""

@@ -31,21 +31,20 @@ def next_deliveries(
         credit: messages that may be in flight.
         is_durable_only: hand out what is on disk; the rest follows when it is.
     """
-    ledger = core.ledger
+    ledger, window_bytes_max = core.ledger, core.config.window_bytes_max
     deliveries: list[Delivery] = []
-    while (head := queue.head()) is not None and queue.in_flight_count < credit:
-        size_bytes = queue.in_flight_bytes + head.size_bytes
-        if queue.in_flight_count > 0 and size_bytes > core.config.window_bytes_max:
+    while queue.in_flight_count < credit and (head := queue.head()) is not None:
+        under_way_bytes = queue.in_flight_bytes
+        if under_way_bytes > 0 and under_way_bytes + head.size_bytes > window_bytes_max:
             break
-        if is_durable_only and not ledger.is_durable(head.record):
-            break  # a crash now would bring it again, as another, or give its number to another
-        message = ledger.message(head.record)
+        place = head.record
+        message = ledger.send(place, queue.dropped_count, is_durable_only=is_durable_only)
         if message is not None:
-            entry = queue.take()
-            ledger.pin(entry.record)
-            delivered = message.value.dequeued(queue.dropped_count)
-            deliveries.append(Delivery(entry.record, delivered, queue.attempt(entry.record)))
-        elif ledger.is_corrupt(head.record):
+            queue.take()
+            deliveries.append(Delivery(place, message, queue.attempt(place)))
+        elif is_durable_only and not ledger.is_durable(place):
+            break  # a crash now would bring it again, as another, or give its number to another
+        elif ledger.is_corrupt(place):
             dropped = queue.skip()
             ledger.drop(queue_id, queue, (dropped,))
             core.counts.dropped[DropCause.CORRUPT] += 1

@@ -220,9 +220,7 @@ class Subscribing:
         core = self._core
         if not entries:
             return
-        for entry in entries:
-            core.ledger.unpin(entry.record)
-        core.ledger.release(subscription.queue_id, entries)
+        core.ledger.let_go(subscription.queue_id, entries)
         core.counts.delivered += len(entries)
         subscription.drained = core.now
         core.ready[subscription.queue_id] = None
