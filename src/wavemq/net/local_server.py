@@ -26,6 +26,7 @@ from wavemq.net.local_publishing import LocalPublishing
 from wavemq.net.pending_subscriptions import PendingSubscriptions
 from wavemq.net.publish_streaming import PublishStreaming
 from wavemq.net.reactor import running_reactor
+from wavemq.net.shared_responses import SharedResponses
 from wavemq.net.transport import LocalPort
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.calls import (
@@ -67,6 +68,7 @@ class LocalService:
         self._subscribing = subscribing
         self._publishing = publishing
         self._unanswered = Unanswered()
+        self._responses = SharedResponses()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the methods but for `Publish`, whose calls are taken in batches."""
@@ -100,12 +102,13 @@ class LocalService:
         try:
             await context.send_initial_metadata(((SUBSCRIBED_KEY, "1"),))
             while True:
-                responses = encoded_responses(
-                    [
-                        _parts(message, is_proof_asked=is_proof_asked)
-                        for message in await deliveries.take()
-                    ]
-                )
+                messages = await deliveries.take()
+                if is_proof_asked:
+                    responses = encoded_responses(
+                        [parts_of(message, proof=message.proof) for message in messages]
+                    )
+                else:
+                    responses = self._responses.of(messages)
                 await context.write_all(responses, deliveries.note_written)
         finally:
             await deliveries.aclose()

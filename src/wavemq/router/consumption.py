@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from wavemq.messages.message import Message
 from wavemq.net.transport import Consumption, Delivered
 from wavemq.router.reader import QueueReader
-from wavemq.routing.effects import Delivery
 from wavemq.routing.records import Place
 
 OpenMessage = Callable[[Message], Awaitable[Message | None]]
@@ -41,24 +40,27 @@ class QueueConsumption(Consumption):
         """Return the next readable messages; the others are done with."""
         while True:
             batch = await self._reader.take()
-            messages = await self._opened(batch)
+            messages = [one.message for one in batch]
+            opened = await self._opened(messages)
+            if opened is messages:
+                return [Delivered(one.place, one.attempt, one.message) for one in batch]
             unreadable = [
-                one.place for one, message in zip(batch, messages, strict=True) if message is None
+                one.place for one, message in zip(batch, opened, strict=True) if message is None
             ]
             if unreadable:
                 self._reader.acknowledge(unreadable)
             delivered = [
                 Delivered(one.place, one.attempt, message)
-                for one, message in zip(batch, messages, strict=True)
+                for one, message in zip(batch, opened, strict=True)
                 if message is not None
             ]
             if delivered:
                 return delivered
 
-    async def _opened(self, batch: Sequence[Delivery]) -> Sequence[Message | None]:
+    async def _opened(self, messages: Sequence[Message]) -> Sequence[Message | None]:
         if self._open_message is None:
-            return [one.message for one in batch]
-        return await opened_messages([one.message for one in batch], self._open_message)
+            return messages
+        return await opened_messages(messages, self._open_message)
 
     def acknowledge(self, indexes: Sequence[int]) -> None:
         """Take note that messages are done with."""
@@ -83,6 +85,7 @@ async def opened_messages(
     """Return messages as their reader may read them, None for those that he may not.
 
     Those that are not encrypted, mostly all, cost nothing; the others are opened side by side.
+    Where there are no others, the result is the argument itself.
     """
     if not any(one.is_encrypted for one in messages):
         return messages

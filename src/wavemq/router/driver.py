@@ -69,6 +69,9 @@ QUIET_STEP_SECONDS: Final = 0.005
 TIMER_SECONDS_MAX: Final = 5.0
 """Longest sleep, so that a clock that was set does not put off what is due."""
 
+COMPANY_SECONDS_MAX: Final = 0.001
+"""How long acknowledgements of readers wait for something else to happen."""
+
 CLOCK_STEP_MIN_SECONDS: Final = 1.0
 """A smaller difference between two looks at the wall clock and the monotonic one is no step."""
 
@@ -107,6 +110,7 @@ class Driver:
         self._searcher = ThreadPoolExecutor(1, thread_name_prefix="wavemq-retained")
         self._inbox: list[Event] = []
         self._is_scheduled = False
+        self._is_company_awaited = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = Instant(0)
         self._requests: dict[RequestId, AnswerCallback] = {}
@@ -128,6 +132,20 @@ class Driver:
         if not self._is_scheduled:
             self._is_scheduled = True
             self._loop.call_soon(self._turn_soon)
+
+    def report_soon(self, event: Event) -> None:
+        """Take note of an event for which nobody waits; it may wait for company.
+
+        A reader's acknowledgements come between writes to the journal, of which each is a turn.
+        """
+        self._inbox.append(event)
+        if not (self._is_scheduled or self._is_company_awaited):
+            self._is_company_awaited = True
+            self._loop.call_later(COMPANY_SECONDS_MAX, self._stop_waiting)
+
+    def _stop_waiting(self) -> None:
+        self._is_company_awaited = False
+        self.turn()
 
     def request(self, make: Callable[[RequestId], Event], answer: AnswerCallback) -> None:
         """Report an event that is answered, and have `answer` called once with the answer."""
@@ -304,6 +322,11 @@ class Driver:
         if consumer in self._readers:
             self.report(event)
 
+    def report_done(self, consumer: ConsumerId, event: Event) -> None:
+        """Report that a reader is done with messages, unless it has left."""
+        if consumer in self._readers:
+            self.report_soon(event)
+
     def detach(self, consumer: ConsumerId) -> None:
         """Let a reader leave."""
         if self._readers.pop(consumer, None) is not None:
@@ -391,10 +414,10 @@ class _ReaderPort(ReaderPort):
         self._consumer = consumer
 
     def confirmed(self, place: Place) -> None:
-        self._report(DeliveryConfirmed(self._consumer, place))
+        self._driver.report_done(self._consumer, DeliveryConfirmed(self._consumer, place))
 
     def acknowledged(self, places: Sequence[Place]) -> None:
-        self._report(DeliveriesAcknowledged(self._consumer, places))
+        self._driver.report_done(self._consumer, DeliveriesAcknowledged(self._consumer, places))
 
     def returned(self, places: Sequence[Place], delay_s: float) -> None:
         self._report(DeliveriesReturned(self._consumer, places, delay_s))

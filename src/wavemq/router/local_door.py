@@ -318,18 +318,25 @@ class OpenedDeliveries(Deliveries):
         """Return the next readable messages; the others count as written."""
         while True:
             batch = await self._reader.take()
-            opened = await opened_messages([one.message for one in batch], self._open_message)
+            messages = [one.message for one in batch]
+            opened = await opened_messages(messages, self._open_message)
+            if opened is messages:
+                self._unwritten.extend([one.place for one in batch])
+                return messages
             readable = [
                 (one.place, message)
                 for one, message in zip(batch, opened, strict=True)
                 if message is not None
             ]
             if readable:
-                places = deque(place for place, _ in readable)
-                places[-1] = batch[-1].place
-                self._unwritten = places
+                self._unwritten.extend([place for place, _ in readable])
+                self._unwritten[-1] = batch[-1].place
                 return [message for _, message in readable]
-            self._reader.note_written(batch[-1].place)
+            # Unreadable ones at the end go with what is written before them.
+            if self._unwritten:
+                self._unwritten[-1] = batch[-1].place
+            else:
+                self._reader.note_written(batch[-1].place)
 
     def note_written(self) -> None:
         """Take note of the next one, with the unreadable ones around it."""

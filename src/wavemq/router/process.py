@@ -20,6 +20,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import dataclass
 from random import Random
+from typing import Final
 
 import structlog
 

@@ -272,7 +272,9 @@ class Ledger:
             None: it must not go yet, or is not in memory.
         """
         held = self._held.get(record)
-        if held is None or held.message is None or (is_durable_only and not held.is_durable):
+        if held is None or held.message is None:
+            return None
+        if is_durable_only and not self.is_durable(record):
             return None
         held.pins += 1
         if held.outgoing is None or held.dropped_count != dropped_count:

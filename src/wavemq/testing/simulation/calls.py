@@ -121,8 +121,11 @@ class _Server:
 
     async def write(self, response: Any) -> None:
         """Send a response."""
-        encoded = self._call.encode_response(response)
-        await self._call.down.write(encoded, len(encoded))
+        await self.write_ahead(self._call.encode_response(response))
+
+    async def write_ahead(self, response: bytes) -> None:
+        """Send an encoded response, and wait while too many of them are not read."""
+        await self._call.down.write(response, len(response))
 
     async def requests(self) -> AsyncIterator[Any]:
         """Yield what the client sends."""
