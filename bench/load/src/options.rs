@@ -179,7 +179,7 @@ impl Options {
         if self.payload_bytes < STAMP_BYTES {
             return Err(format!("a payload has {STAMP_BYTES} bytes at least"));
         }
-        if self.rate.is_some_and(|rate| !(rate > 0.0)) {
+        if self.rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {
             return Err("--rate must be positive".into());
         }
         let is_wavemq = matches!(
