@@ -82,13 +82,16 @@ def to_table(comparison: Comparison) -> Table:
     """Return medians, ratios and verdicts for people."""
     names = [OURS, *(peer.name for peer in PEERS)]
     names = [name for name in names if any(broker == name for _, broker in comparison.outcomes)]
-    table = Table("workload", *names, "to NATS", "bound", "CPU us (NATS)", "RSS MiB (NATS)")
+    table = Table(
+        "workload", *names, "to NATS", "bound", "x original", "CPU us (NATS)", "RSS MiB (NATS)"
+    )
     for row in comparison.rows():
         table.add_row(
             f"{row.workload.title} [{row.bound.figure.value}]".replace("[", "\\["),
             *(_figure(row, name) for name in names),
             _ratio(row),
             _bound(row),
+            _to_original(row),
             _beside(comparison, row, "cpu_us_per_message"),
             _beside(comparison, row, "rss_mib"),
         )
@@ -107,6 +110,12 @@ def _ratio(row: Row) -> str:
         return ""
     other = "" if row.bound.reference is None else f" of {row.bound.reference}"
     return f"{row.ratio:.2f}{other}"
+
+
+def _to_original(row: Row) -> str:
+    """Return ours to what the original managed, on another day with another generator."""
+    ours, original = row.figures.get(OURS), row.bound.original
+    return "" if ours is None or original is None else f"{ours / original:.1f}"
 
 
 def _bound(row: Row) -> str:

@@ -14,6 +14,8 @@ use crate::tally::Tally;
 
 const READY_WITHIN: Duration = Duration::from_secs(300);
 const PROBES_WITHIN: Duration = Duration::from_secs(60);
+/// What is not delivered within this time after the last publish is given up, also while some still comes.
+const DRAIN_WITHIN: Duration = Duration::from_secs(60);
 const PROBE_EVERY: Duration = Duration::from_millis(200);
 const TURN: Duration = Duration::from_millis(50);
 /// Subscriptions that one connection may hold at a WAVEMQ router are 16,384.
