@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Final
 
 from bench.load_generator import LoadFailedError, Outcome, Target, run_load
-from bench.peers import NATS, PEERS
+from bench.peers import NATS, PEERS, Peer
 from bench.topology import Place, running
 from bench.workloads import Bound, Figure, Layout, Workload
 
 OURS: Final = "WAVEMQ"
+
+Ask = Callable[[Workload], tuple[Target, tuple[str, ...]] | None]
+"""Asked for target and further arguments of a workload; None where a broker has nothing like it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +134,12 @@ class Comparison:
 
 
 @contextmanager
-def brokers(
-    peers: Sequence[str], comparison: Comparison
-) -> Iterator[dict[str, Callable[[Workload], tuple[Target, tuple[str, ...]] | None]]]:
+def brokers(peers: Sequence[str], comparison: Comparison) -> Iterator[dict[str, Ask]]:
     """Start ours and the named peers; each is asked for target and arguments of a workload."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wavemq-bench-")))
         place = stack.enter_context(running(folder / "ours", site_count=1))
-        found: dict[str, Callable[[Workload], tuple[Target, tuple[str, ...]] | None]] = {
+        found: dict[str, Ask] = {
             OURS: lambda workload: (our_target(place, workload.layout), workload.ours)
         }
         for peer in PEERS:
@@ -149,12 +150,17 @@ def brokers(
             except LoadFailedError as error:
                 comparison.absent.append(str(error))
                 continue
-            found[peer.name] = _for_peer(target)
+            found[peer.name] = _for_peer(peer, target)
         yield found
 
 
-def _for_peer(target: Target) -> Callable[[Workload], tuple[Target, tuple[str, ...]] | None]:
-    return lambda workload: None if workload.theirs is None else (target, workload.theirs)
+def _for_peer(peer: Peer, target: Target) -> Ask:
+    def ask(workload: Workload) -> tuple[Target, tuple[str, ...]] | None:
+        if workload.theirs is None or not peer.knows((*workload.arguments, *workload.theirs)):
+            return None
+        return target, workload.theirs
+
+    return ask
 
 
 def our_target(place: Place, layout: Layout) -> Target:

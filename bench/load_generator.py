@@ -80,12 +80,14 @@ class Target:
         publish_to: addresses, `host:port`.
         subscribe_to: the same.
         watched: processes whose CPU time and memory are the servers', by name.
+        command: what makes the load; another program takes the options it knows.
     """
 
     arguments: tuple[str, ...]
     publish_to: tuple[str, ...]
     subscribe_to: tuple[str, ...]
     watched: tuple[tuple[str, int], ...]
+    command: tuple[str, ...] = (str(PROGRAM),)
 
 
 _run_numbers = itertools.count(1)
@@ -101,7 +103,7 @@ def run_load(target: Target, arguments: Sequence[str]) -> Outcome:
         raise LoadFailedError("the load generator is not built: run `make bench-load`")
     watched = [word for name, pid in target.watched for word in ("--watch", f"{name}={pid}")]
     command = [
-        str(PROGRAM),
+        *target.command,
         *target.arguments,
         *("--publish-to", ",".join(target.publish_to)),
         *("--subscribe-to", ",".join(target.subscribe_to)),

@@ -12,9 +12,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +37,8 @@ class Peer:
         hint: how to get it.
         protocol: arguments of the generator.
         arguments: of the program, given a folder of its own and a port; may write files there.
+        load: what makes the load instead of the generator, behind the program.
+        options: of the generator that `load` knows; a workload with others is left out.
     """
 
     name: str
@@ -44,9 +46,19 @@ class Peer:
     hint: str
     protocol: tuple[str, ...]
     arguments: Callable[[Path, int], list[str]]
+    load: tuple[str, ...] = ()
+    options: frozenset[str] | None = None
+
+    def knows(self, arguments: Sequence[str]) -> bool:
+        """Return whether a workload with these arguments can be run."""
+        used = {word for word in arguments if word.startswith("--")}
+        return self.options is None or used <= self.options
 
     def find(self) -> str | None:
         """Return the path of its program; None if it is absent."""
+        if self.load:  # a package, of the environment whose interpreter is the program
+            found = next(PEERS_BIN.parent.glob("lib/python3*/site-packages/zenoh"), None)
+            return None if found is None else str(PEERS_BIN / self.command)
         beside = PEERS_BIN / self.command
         if beside.exists():
             return str(beside)
@@ -62,7 +74,7 @@ class Peer:
         """
         program = self.find()
         if program is None:
-            raise LoadFailedError(f"{self.command}: not installed ({self.hint})")
+            raise LoadFailedError(f"{self.name}: {self.command} is not installed ({self.hint})")
         folder.mkdir(parents=True)
         port = _free_port()
         log_path = folder / "log"
@@ -79,7 +91,8 @@ class Peer:
         try:
             _wait_listening(self.name, process, port, log_path)
             address = (f"{HOST}:{port}",)
-            yield Target(self.protocol, address, address, ((self.name, process.pid),))
+            target = Target(self.protocol, address, address, ((self.name, process.pid),))
+            yield replace(target, command=(program, *self.load)) if self.load else target
         finally:
             process.terminate()
             try:
@@ -138,6 +151,13 @@ def _amqtt_arguments(folder: Path, port: int) -> list[str]:
     return ["-c", str(config)]
 
 
+ZENOH_LOAD: Final = str(Path(__file__).resolve().with_name("zenoh_load.py"))
+
+
+def _zenoh_arguments(folder: Path, port: int) -> list[str]:
+    return [ZENOH_LOAD, "route", "--publish-to", f"{HOST}:{port}"]
+
+
 MQTT: Final = ("--protocol", "mqtt")
 NATS: Final = Peer(
     "NATS",
@@ -150,4 +170,13 @@ PEERS: Final = (
     NATS,
     Peer("Mosquitto", "mosquitto", "Debian: apt install mosquitto", MQTT, _mosquitto_arguments),
     Peer("amqtt", "amqtt", "PyPI: make bench-peers", MQTT, _amqtt_arguments),
+    Peer(
+        "Zenoh",
+        "python",
+        "eclipse-zenoh of PyPI: make bench-peers",
+        (),
+        _zenoh_arguments,
+        load=(ZENOH_LOAD, "load"),
+        options=frozenset({"--in-flight", "--rate", "--acknowledge"}),
+    ),
 )

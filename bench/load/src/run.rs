@@ -271,9 +271,11 @@ fn measure(mut engine: Engine, options: &Options) -> Result<Outcome, Failure> {
 /// Waits for answers and deliveries until all are there, or none came for a while.
 fn drain(engine: &mut Engine, started: Instant, patience: Duration) -> Result<f64, Failure> {
     let mut seen = (0, 0);
-    let mut last = Instant::now();
+    let begun = Instant::now();
+    let mut last = begun;
     while !(engine.is_all_answered() && engine.tally.is_all_delivered())
         && last.elapsed() < patience
+        && begun.elapsed() < DRAIN_WITHIN
     {
         engine.turn(TURN)?;
         let now = (engine.tally.answered_count, engine.tally.delivered_count);
