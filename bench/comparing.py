@@ -67,7 +67,7 @@ def wide_console(*, is_stderr: bool) -> Console:
 
 
 def chosen(keys: Sequence[str]) -> list[Workload]:
-    """Return the workloads of these keys, all without any.
+    """Return the workloads of these keys, and what they are compared with; all without any.
 
     Raises:
         LoadFailedError: one is unknown.
@@ -75,7 +75,11 @@ def chosen(keys: Sequence[str]) -> list[Workload]:
     unknown = set(keys) - {workload.key for workload in WORKLOADS}
     if unknown:
         raise LoadFailedError(f"no such workload: {', '.join(sorted(unknown))}")
-    return [workload for workload in WORKLOADS if not keys or workload.key in keys]
+    wanted = set(keys) or {workload.key for workload in WORKLOADS}
+    for workload in WORKLOADS:
+        if workload.key in wanted:
+            wanted.update(bound.reference for bound in workload.bounds if bound.reference)
+    return [workload for workload in WORKLOADS if workload.key in wanted]
 
 
 def to_table(comparison: Comparison) -> Table:
