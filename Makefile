@@ -3,18 +3,20 @@
 #   make demo-outage  five minutes of a flapping link, shown live
 #   make test    set up, then run every test
 #   make lint    formatting, types, layers, Rust lints
-#   make bench   figures of this machine
+#   make bench   ours and other brokers under load, side by side, and how ours grows (15 min)
+#   make bench-quick  the bounds alone, in two minutes; fails where one is missed
 #   make fuzz    an hour of fuzzing guided by coverage (FUZZ_SECONDS=3600; docs/fuzzing.md)
 #   make clean   remove what the others made
 PYTHON ?= python3
 FUZZ_SECONDS ?= 3600
 VENV   := .venv
 BIN    := $(VENV)/bin
+LOAD   := bench/load
 KERNEL_SOURCES := kernel/Cargo.toml kernel/Cargo.lock pyproject.toml $(wildcard kernel/src/*.rs kernel/src/*/*.rs)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo demo-outage test lint format bench fuzz proto clean setup setup-lint check-tools
+.PHONY: demo demo-outage test lint format bench bench-quick bench-load bench-peers fuzz proto clean setup setup-lint check-tools
 .DELETE_ON_ERROR:
 
 demo: setup
@@ -34,14 +36,32 @@ lint: setup-lint
 	cargo fmt --manifest-path kernel/Cargo.toml --check
 	cargo clippy --quiet --manifest-path kernel/Cargo.toml --all-targets -- -D warnings
 	cargo test --quiet --manifest-path kernel/Cargo.toml
+	cargo fmt --manifest-path $(LOAD)/Cargo.toml --check
+	cargo clippy --quiet --locked --manifest-path $(LOAD)/Cargo.toml --all-targets -- -D warnings
+	cargo test --quiet --locked --manifest-path $(LOAD)/Cargo.toml
 
 format: setup-lint
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	cargo fmt --manifest-path kernel/Cargo.toml
+	cargo fmt --manifest-path $(LOAD)/Cargo.toml
 
-bench: setup
-	@$(BIN)/python -m bench
+# Other brokers are compared with where they are installed (docs/performance.md); the suites of
+# single parts (crypto, authority, ...) are `python -m bench crypto authority ...`.
+bench: setup bench-load
+	@$(BIN)/python -m bench compare
+	@$(BIN)/python -m bench scaling --short
+
+bench-quick: setup bench-load
+	@$(BIN)/python -m bench compare --quick
+
+bench-load: check-tools
+	@cargo build --quiet --release --locked --manifest-path $(LOAD)/Cargo.toml
+
+# Brokers from PyPI, in an environment of their own.
+bench-peers: check-tools
+	@test -d .venv-peers || $(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet amqtt eclipse-zenoh
 
 # The short run over the same targets is part of `make test` and needs nothing more.
 fuzz: setup
@@ -85,6 +105,6 @@ $(VENV)/.stamp-kernel: $(VENV)/.stamp-packages $(KERNEL_SOURCES)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-* kernel/target .fuzz .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-* kernel/target $(LOAD)/target bench-results .fuzz .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -f src/wavemq/_kernel*.so

@@ -1,4 +1,8 @@
-"""`make bench`: run every benchmark of this folder and print one table."""
+"""`python -m bench`: every benchmark of this folder.
+
+`compare` (with `--quick`: shortly, judged) measures against other brokers, `scaling` shows how ours
+grows; the names of suites run those, in one table.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +13,28 @@ from importlib import import_module
 from rich.console import Console
 from rich.table import Table
 
+from bench import comparing, scaling
+from bench.load_generator import LoadFailedError
 from bench.measurement import Measurement
 
 SUITES = ("crypto", "authority", "graphs", "sync", "journal", "waiting", "throughput")
 
 
-def main(arguments: list[str]) -> int:
-    """Run the suites named in `arguments` (all by default); `--json` prints one JSON list instead.
+LOADS = {"compare": comparing.main, "scaling": scaling.main}
 
-    Returns 0; a missed bound is marked in the table but fails nothing, since machines differ.
+
+def main(arguments: list[str]) -> int:
+    """Run what `arguments` name: one of `LOADS` with its arguments, or suites, all by default.
+
+    With `--json` one JSON text is printed instead of a table. Returns 0; a bound that a suite
+    misses is marked in the table but fails nothing, since machines differ.
     """
+    if arguments and arguments[0] in LOADS:
+        try:
+            return LOADS[arguments[0]](arguments[1:])
+        except LoadFailedError as error:
+            print(error, file=sys.stderr)
+            return 1
     is_json = "--json" in arguments
     names = [name for name in arguments if not name.startswith("-")] or list(SUITES)
     console = Console(stderr=is_json)
