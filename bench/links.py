@@ -1,9 +1,10 @@
-"""Messages between two real router processes, up and down: their rate, and what each router works for one.
+"""Messages between two router processes, up and down: their rate, and what a router works for one.
 
-A site and the designated router of a namespace, both with durable queues on disk. A producer streams messages of
-128 bytes to one of them (`PublishStream`, 1,024 without an answer), a reader at the other acknowledges them
-(`Consume`). Both are this process and do as little as they can: requests are encoded before the clock starts. What a
-router works is its user and system time as the kernel counts it.
+A site and the designated router of a namespace, both with durable queues on disk. A producer
+streams messages of 128 bytes to one of them (`PublishStream`, 1,024 without an answer), a reader at
+the other acknowledges them (`Consume`). Both are this process and do as little as they can: their
+requests are encoded before the clock starts. What a router works is its user and system time as the
+system counts it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ import grpc.aio
 
 from bench.measurement import Measurement
 from wavemq.testing import RouterProcess, RouterSettings, World
-from wavemq.wave.keyring import EntitySecret
 from wavemq.wire import mqpb_pb2 as mqpb
 
 PAYLOAD_BYTES: Final = 128
@@ -87,12 +87,14 @@ async def _measure(
         ("site to designated", site, designated),
         ("designated to site", designated, site),
     ):
-        async with grpc.aio.insecure_channel(source.local) as near:
-            async with grpc.aio.insecure_channel(sink.local) as far:
-                load = _Load(world, near, far)
-                await load.run(WARMUP_REQUESTS)
-                rounds = [await _round(load, source, sink) for _ in range(ROUNDS)]
-                load.close()
+        async with (
+            grpc.aio.insecure_channel(source.local) as near,
+            grpc.aio.insecure_channel(sink.local) as far,
+        ):
+            load = _Load(world, near, far)
+            await load.run(WARMUP_REQUESTS)
+            rounds = [await _round(load, source, sink) for _ in range(ROUNDS)]
+            load.close()
         rates = sorted(rate for rate, _, _ in rounds)
         note = f"{PAYLOAD_BYTES} bytes, {TOPICS} topics, " + ", ".join(
             f"{rate:.0f}/s" for rate in rates
@@ -128,7 +130,6 @@ class _Load:
     def __init__(self, world: World, near: grpc.aio.Channel, far: grpc.aio.Channel) -> None:
         secret = world.path("service.pem").read_bytes()
         self._perspective = mqpb.Perspective(entitySecret=mqpb.EntitySecret(DER=secret))
-        EntitySecret.from_bytes(secret, None)  # fails here rather than in a router
         self._namespace = world.hash_of("namespace").to_bytes()
         self._publishing = near.stream_stream(
             "/mqpb.WAVEMQ/PublishStream",

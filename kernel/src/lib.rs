@@ -13,6 +13,7 @@ mod cityhash;
 mod combs;
 mod decimals;
 mod field;
+mod frames;
 mod functions;
 mod gt;
 mod hashes;
@@ -41,5 +42,6 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<bindings::WkdMasterKey>()?;
     module.add_class::<bindings::WkdSecretKey>()?;
     messages::register(module)?;
+    frames::register(module)?;
     functions::register(module)
 }

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
+from wavemq import _kernel
 from wavemq.crypto import signing
 from wavemq.errors import InvalidSignatureError, MalformedDERError, ProofInvalidError
 from wavemq.wave import der
@@ -57,3 +61,15 @@ def verify(signer: Entity, signature: bytes, content: bytes) -> None:
     if not keys:
         raise InvalidSignatureError("the signer has no message signing key")
     signing.verify(keys[0], raw, content)
+
+
+def verify_heads(signed: Sequence[tuple[bytes, bytes]]) -> list[bool | None]:
+    """Check messages (public key, fields from `tbs` on) on all cores, each by itself.
+
+    The caller must act upon every answer that is not True. None says that a signature is of
+    another form than ours are: `verify` tells what is wrong with it.
+    """
+    return _kernel.verify_messages(_PREFIX, signed) if signed else []
+
+
+_PREFIX: Final = encode(bytes(signing.SIGNATURE_BYTES))[: -signing.SIGNATURE_BYTES]
