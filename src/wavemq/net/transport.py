@@ -170,6 +170,21 @@ class LocalPort(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class PeerFrame:
+    """One message of a stream of a site router.
+
+    Attributes:
+        message: with its proof.
+        resumes: whether nothing before it is unanswered.
+        answer: told the outcome.
+    """
+
+    message: Message
+    resumes: bool
+    answer: Answer
+
+
 class PeerFrames(Protocol):
     """Messages of one stream of a site router, with many under way.
 
@@ -177,8 +192,11 @@ class PeerFrames(Protocol):
     too, until one that `resumes`. Each is answered once, also after the stream has ended.
     """
 
-    def put(self, message: Message, resumes: bool, answer: Answer) -> None:  # noqa: FBT001
-        """Take a message with its proof, as `PeerPort.publish` does."""
+    def put(self, frames: Sequence[PeerFrame]) -> None:
+        """Take messages with their proofs, as `PeerPort.publish` does.
+
+        Where this raises, none of them was taken, and none is answered.
+        """
         ...
 
     def hold_back(self, message: Message, error: WaveMQError, answer: Answer) -> None:

@@ -18,6 +18,7 @@ from typing import Final
 import grpc
 import grpc.aio
 import structlog
+from google.protobuf.message import DecodeError
 
 from wavemq.errors import (
     RemoteProtocolError,
@@ -50,6 +51,7 @@ from wavemq.wire.convert import (
     raise_wire_error,
     subscription_to_wire,
 )
+from wavemq.wire.cutting import CutMessage, ReceivedDelivery, deliveries_from_wire
 
 QUERY_SECONDS_MAX: Final = 30.0
 CONFIRM_SECONDS_MAX: Final = 0.5
@@ -63,7 +65,11 @@ QUERY_BATCH_MAX: Final = 64
 _log = structlog.get_logger("wavemq.net.uplink")
 
 
-ConsumeStream = Call[mqpb.PeerConsumeRequest, mqpb.ConsumeResponse]
+ConsumeStream = Call[mqpb.PeerConsumeRequest, bytes]
+
+
+_Arrived = tuple[DownlinkPosition | None, CutMessage | mqpb.Message, Callable[[], None]]
+"""A message, where it stood, and what acknowledges it."""
 
 
 class _UnknownCallError(Exception):
@@ -104,7 +110,8 @@ class UplinkSession:
         )
         self._confirming: set[asyncio.Future[None]] = set()
         self._following: dict[QueueId, asyncio.Task[None]] = {}
-        self._room = asyncio.Semaphore(RECEIVED_MAX)
+        self._unanswered = 0
+        self._has_room = asyncio.Event()
         self._subscribe = channel.unary_stream(
             f"/{SERVICE}/PeerSubscribe",
             request_serializer=mqpb.PeerSubscribeParams.SerializeToString,
@@ -113,7 +120,7 @@ class UplinkSession:
         self._consume = channel.stream_stream(
             f"/{SERVICE}/PeerConsume",
             request_serializer=mqpb.PeerConsumeRequest.SerializeToString,
-            response_deserializer=mqpb.ConsumeResponse.FromString,
+            response_deserializer=bytes,
         )
         self._is_consume_known = True
         self._unsubscribe = channel.unary_unary(
@@ -234,7 +241,8 @@ class UplinkSession:
                 if not isinstance(response, mqpb.SubscriptionMessage):
                     break
                 raise_wire_error(response.error)
-                await self._receive(queue, response.message, proofs, None, _ignore)
+                received = (None, response.message, _ignore)
+                await self._receive(queue, (received,), proofs)
         finally:
             stream.cancel()
 
@@ -258,13 +266,17 @@ class UplinkSession:
             acknowledging = self._group.create_task(until_broken(acknowledgements.run))
             while True:
                 response = await stream.read()
-                if not isinstance(response, mqpb.ConsumeResponse):
+                if not isinstance(response, bytes):
                     break
-                raise_wire_error(response.error)
-                for delivery in response.deliveries:
-                    position = DownlinkPosition(journal, delivery.index)
-                    acknowledge = partial(acknowledgements.add, delivery.index)
-                    await self._receive(queue, delivery.message, proofs, position, acknowledge)
+                received = [
+                    (
+                        DownlinkPosition(journal, one.index),
+                        one.received,
+                        partial(acknowledgements.add, one.index),
+                    )
+                    for one in _deliveries(response)
+                ]
+                await self._receive(queue, received, proofs)
         finally:
             if acknowledging is not None:
                 acknowledging.cancel()
@@ -286,40 +298,54 @@ class UplinkSession:
             if failure.code() is grpc.StatusCode.UNIMPLEMENTED:
                 raise _UnknownCallError from failure
             raise
-        if isinstance(refusal, mqpb.ConsumeResponse):
-            raise_wire_error(refusal.error)
+        if isinstance(refusal, bytes):
+            _deliveries(refusal)
         elif await stream.code() is grpc.StatusCode.UNIMPLEMENTED:
             raise _UnknownCallError
         raise UpstreamError("the designated router ended the stream at once")
 
     async def _receive(
-        self,
-        queue: QueueId,
-        wire: mqpb.Message,
-        proofs: ReceivedProofs,
-        position: DownlinkPosition | None,
-        acknowledge: Callable[[], None],
+        self, queue: QueueId, received: Sequence[_Arrived], proofs: ReceivedProofs
     ) -> None:
-        try:
-            message = _restored(wire, proofs)
-        except RemoteProtocolError:
-            raise
-        except WaveMQError as error:
-            # One malformed message says nothing about the next, and will not be better next time.
-            self._port.peer_failed(self._namespace, error)
-            acknowledge()
-            return
-        await self._room.acquire()
-        submission = Submission(
-            DownlinkMessage(message, position),
-            partial(self._take_note, acknowledge),
-            self._namespace.to_text(),
-        )
-        self._port.received(queue, (submission,))
+        """Hand messages on together, as far as there is room for them."""
+        submissions: list[Submission[DownlinkMessage]] = []
+        connection = self._namespace.to_text()
+        for position, content, acknowledge in received:
+            if self._unanswered + len(submissions) >= RECEIVED_MAX:
+                self._hand_on(queue, submissions)
+                submissions = []
+                await self._wait_room()
+            try:
+                message = _restored(content, proofs)
+            except RemoteProtocolError:
+                self._hand_on(queue, submissions)  # what came before is good
+                raise
+            except WaveMQError as error:
+                # One malformed message says nothing about the next, and will not be better next
+                # time.
+                self._port.peer_failed(self._namespace, error)
+                acknowledge()
+                continue
+            take_note = partial(self._take_note, acknowledge)
+            submissions.append(
+                Submission(DownlinkMessage(message, position), take_note, connection)
+            )
+        self._hand_on(queue, submissions)
+
+    def _hand_on(self, queue: QueueId, submissions: Sequence[Submission[DownlinkMessage]]) -> None:
+        if submissions:
+            self._unanswered += len(submissions)
+            self._port.received(queue, submissions)
+
+    async def _wait_room(self) -> None:
+        while self._unanswered >= RECEIVED_MAX:
+            self._has_room.clear()
+            await self._has_room.wait()
 
     def _take_note(self, acknowledge: Callable[[], None], error: WaveMQError | None) -> None:
         del error  # who refused it has counted it
-        self._room.release()
+        self._unanswered -= 1
+        self._has_room.set()
         acknowledge()
 
     # --- queries ----------------------------------------------------------------------------
@@ -350,10 +376,31 @@ class UplinkSession:
             yield batch
 
 
-def _restored(wire: mqpb.Message, proofs: ReceivedProofs) -> Message:
+def _deliveries(response: bytes) -> Sequence[ReceivedDelivery]:
+    """Return the deliveries of a response.
+
+    Raises:
+        RemoteProtocolError: it is none.
+        WaveMQError: the error in it.
+    """
+    try:
+        return deliveries_from_wire(response)
+    except DecodeError as error:
+        raise RemoteProtocolError("the response is no protobuf message") from error
+
+
+def _restored(content: CutMessage | mqpb.Message, proofs: ReceivedProofs) -> Message:
+    """Return a message with its proof.
+
+    Raises:
+        RemoteProtocolError: its proof is not known.
+        RequestError, ObjectError: a field is missing, malformed or over its limit.
+    """
+    if isinstance(content, CutMessage):
+        return content.message(proofs.restore(content.proof, content.reference))
     # The proof comes first: later messages may refer to it even if this one is refused.
-    proof = proofs.restore(proof_from_wire(wire.proofDER), proof_reference_from_wire(wire))
-    return replace(message_from_wire(wire), proof=proof)
+    proof = proofs.restore(proof_from_wire(content.proofDER), proof_reference_from_wire(content))
+    return replace(message_from_wire(content), proof=proof)
 
 
 def _ignore() -> None:
