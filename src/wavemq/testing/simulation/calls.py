@@ -124,6 +124,10 @@ class _Server:
         encoded = self._call.encode_response(response)
         await self._call.down.write(encoded, len(encoded))
 
+    async def write_ahead(self, response: bytes) -> None:
+        """Send an encoded response; here none runs ahead."""
+        await self.write(response)
+
     async def requests(self) -> AsyncIterator[Any]:
         """Yield what the client sends."""
         while True:
