@@ -4,14 +4,15 @@
 //! within its limits; its unchanging fields (its head) are then kept as the bytes they came in. Anything else is left
 //! to protobuf, which has the last word.
 
-use ed25519_dalek::{Signature, Verifier, VerifyingKey};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 use sha3::{Digest, Sha3_256};
 
 use crate::bulk::{in_parallel, locked, unlocked};
+use crate::known_keys::KnownKeys;
 use crate::messages::{compose, MessageIn};
 use crate::protobuf::{Field, Fields, Put};
+use crate::signatures::Signed;
 
 /// So many checks take several times as long as a thread takes to begin.
 const SIDE_BY_SIDE_MIN: usize = 32;
@@ -22,7 +23,7 @@ const SIGNATURE_BYTES: usize = 64;
 
 /// The signed fields of a message.
 #[derive(Default)]
-struct Signed<'a> {
+struct SignedFields<'a> {
     source: &'a [u8],
     location: Option<&'a [u8]>,
     namespace: &'a [u8],
@@ -77,7 +78,7 @@ fn jedi_timestamp(content: &[u8]) -> Option<i64> {
     Some(timestamp)
 }
 
-impl<'a> Signed<'a> {
+impl<'a> SignedFields<'a> {
     /// Returns the fields of a `MessageTBS`; none where there is anything else. Whether they stand there canonically,
     /// composing them tells.
     fn of(tbs: &'a [u8]) -> Option<Self> {
@@ -155,7 +156,7 @@ impl<'a> Signed<'a> {
 struct Cut<'a> {
     proof: &'a [u8],
     reference: &'a [u8],
-    signed: Signed<'a>,
+    signed: SignedFields<'a>,
     signature: &'a [u8],
     partition: Vec<&'a [u8]>,
     timestamps: Vec<i64>,
@@ -212,7 +213,7 @@ impl<'a> Cut<'a> {
             }
         }
         let tbs = tbs?;
-        cut.signed = Signed::of(tbs)?;
+        cut.signed = SignedFields::of(tbs)?;
         cut.head = content.get(begin..end)?;
         (cut.composed_head(tbs)? == cut.head).then_some(cut)
     }
@@ -406,42 +407,67 @@ fn cut_out<'py>(py: Python<'py>, cut: &Cut<'_>) -> PyResult<MessageOut<'py>> {
 
 // --- checking -----------------------------------------------------------------------------------
 
-/// Returns whether the signature in a head is by the key; none where the head or the form of the signature is not the
-/// usual one.
-fn is_genuine(prefix: &[u8], public: &[u8], head: &[u8]) -> Option<bool> {
-    let mut fields = Fields::of(head);
-    let (Some((3, Field::Bytes(tbs))), Some((4, Field::Bytes(signature)))) =
-        (fields.next_field()?, fields.next_field()?)
-    else {
-        return None;
-    };
-    let raw: [u8; SIGNATURE_BYTES] = signature.strip_prefix(prefix)?.try_into().ok()?;
-    let public: [u8; 32] = public.try_into().ok()?;
-    let digest = Signed::of(tbs)?.digest();
-    let key = VerifyingKey::from_bytes(&public).ok()?;
-    Some(key.verify(&digest, &Signature::from_bytes(&raw)).is_ok())
+/// Checks messages by the signatures in their heads; knows the keys that it sees often.
+#[pyclass(frozen)]
+pub struct MessageVerifier {
+    /// What stands before the 64 bytes of a signature in DER.
+    prefix: Vec<u8>,
+    keys: KnownKeys,
 }
 
-/// For each (public key, head of a message) whether the message is signed by the key; None where that is to be found
-/// out otherwise. `prefix` is what stands before the 64 bytes of a signature in DER. Each by itself, on all cores.
-#[pyfunction]
-fn verify_messages(
-    py: Python<'_>,
-    prefix: &[u8],
-    signed: Vec<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>,
-) -> PyResult<Vec<Option<bool>>> {
-    let work: Vec<(&[u8], &[u8])> = signed
-        .iter()
-        .map(|(public, head)| (public.as_bytes(), head.as_bytes()))
-        .collect();
-    let check = |(public, head): &(&[u8], &[u8])| is_genuine(prefix, public, head);
-    unlocked(py, || {
-        if work.len() < SIDE_BY_SIDE_MIN {
-            work.iter().map(check).collect()
-        } else {
-            in_parallel(&work, check)
+#[pymethods]
+impl MessageVerifier {
+    #[new]
+    fn new(prefix: Vec<u8>) -> Self {
+        Self {
+            prefix,
+            keys: KnownKeys::default(),
         }
-    })
+    }
+
+    /// For each (public key, head of a message) whether the message is signed by the key; None where that is to be
+    /// found out otherwise. Each by itself, on all cores.
+    fn verify(
+        &self,
+        py: Python<'_>,
+        signed: Vec<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>,
+    ) -> PyResult<Vec<Option<bool>>> {
+        let work: Vec<(&[u8], &[u8])> = signed
+            .iter()
+            .map(|(public, head)| (public.as_bytes(), head.as_bytes()))
+            .collect();
+        let check = |(public, head): &(&[u8], &[u8])| self.is_genuine(public, head);
+        unlocked(py, || {
+            if work.len() < SIDE_BY_SIDE_MIN {
+                work.iter().map(check).collect()
+            } else {
+                in_parallel(&work, check)
+            }
+        })
+    }
+}
+
+impl MessageVerifier {
+    /// Returns whether the signature in a head is by the key; none where the head or the form of the signature is not
+    /// the usual one.
+    fn is_genuine(&self, public: &[u8], head: &[u8]) -> Option<bool> {
+        let mut fields = Fields::of(head);
+        let (Some((3, Field::Bytes(tbs))), Some((4, Field::Bytes(signature)))) =
+            (fields.next_field()?, fields.next_field()?)
+        else {
+            return None;
+        };
+        let signature = signature.strip_prefix(self.prefix.as_slice())?;
+        if signature.len() != SIGNATURE_BYTES {
+            return None;
+        }
+        let digest = SignedFields::of(tbs)?.digest();
+        Some(self.keys.is_genuine(&Signed {
+            public,
+            signature,
+            content: &digest,
+        }))
+    }
 }
 
 // --- composing ----------------------------------------------------------------------------------
@@ -469,6 +495,6 @@ fn encode_frame<'py>(
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<MessageCutter>()?;
-    module.add_function(wrap_pyfunction!(verify_messages, module)?)?;
+    module.add_class::<MessageVerifier>()?;
     module.add_function(wrap_pyfunction!(encode_frame, module)?)
 }

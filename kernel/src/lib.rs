@@ -18,6 +18,7 @@ mod functions;
 mod gt;
 mod hashes;
 mod http2;
+mod known_keys;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod lqibe;

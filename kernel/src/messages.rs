@@ -404,7 +404,9 @@ pub type MessageIn<'py> = (
     Bound<'py, PyBytes>,
 );
 
-pub fn compose((head, timestamps, drops, is_persisted, proof, reference): &MessageIn<'_>) -> Vec<u8> {
+pub fn compose(
+    (head, timestamps, drops, is_persisted, proof, reference): &MessageIn<'_>,
+) -> Vec<u8> {
     let (head, proof) = (head.as_bytes(), proof.as_bytes());
     let mut out = Vec::with_capacity(head.len() + proof.len() + 64);
     if !proof.is_empty() {

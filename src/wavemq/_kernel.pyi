@@ -260,13 +260,17 @@ class MessageCutter:
     def cut_deliveries(self, response: bytes) -> list[tuple[int, _Received | None]] | None:
         """Cut a `ConsumeResponse` without an error: index, message."""
 
-def verify_messages(prefix: bytes, signed: Sequence[tuple[bytes, bytes]]) -> list[bool | None]:
-    """Check messages (public key, fields from `tbs` on), each by itself.
+class MessageVerifier:
+    """Checks messages by the signatures in their heads; knows the keys that it sees often.
 
     Args:
         prefix: what stands before the 64 bytes of a signature in DER.
-        signed: what to check.
-
-    Returns:
-        Whether the key signed it; None where the fields or the signature are of another form.
     """
+
+    def __new__(cls, prefix: bytes) -> Self: ...
+    def verify(self, signed: Sequence[tuple[bytes, bytes]]) -> list[bool | None]:
+        """Check messages (public key, fields from `tbs` on), each by itself, on all cores.
+
+        Returns:
+            Whether the key signed it; None where the fields or the signature are of another form.
+        """

@@ -108,6 +108,7 @@ class Admission:
             PROOFS_REMEMBERED_MAX
         )
         self._verifying: SingleFlight[tuple[bytes, Hash], _Proved] = SingleFlight()
+        self._heads = message_signature.head_verifier()
         self._counts = _Counts()
 
     async def aclose(self) -> None:
@@ -174,7 +175,7 @@ class Admission:
         signed: list[tuple[bytes, bytes]] = []
         granted: list[tuple[int, Granted]] = []
         # Messages of a batch share what they have in common, so that their objects tell it apart.
-        verdicts: dict[tuple[int, int, int, int], Granted | None] = {}
+        verdicts: dict[tuple[int, int, int, int], tuple[Granted, bytes] | None] = {}
         for index, message in enumerate(messages):
             inputs = (
                 id(message.namespace),
@@ -183,20 +184,19 @@ class Admission:
                 id(message.proof),
             )
             if inputs in verdicts:
-                verdict = verdicts[inputs]
+                known = verdicts[inputs]
             else:
-                verdict = verdicts[inputs] = self._known_verdict(message, now)
-            if verdict is None:
+                known = verdicts[inputs] = self._known_verdict(message, now)
+            if known is None:
                 continue
-            keys = verdict.signer.message_signing_keys
-            if message.head and keys:
+            verdict, key = known
+            if message.head and key:
                 granted.append((index, verdict))
-                signed.append((keys[0], message.head))
+                signed.append((key, message.head))
             else:
                 answers[index] = self._checked_alone(message, verdict)
-        for (index, verdict), is_genuine in zip(
-            granted, message_signature.verify_heads(signed), strict=True
-        ):
+        outcomes = self._heads.verify(signed) if signed else []
+        for (index, verdict), is_genuine in zip(granted, outcomes, strict=True):
             if is_genuine:
                 self._counts.admitted += 1
                 answers[index] = Verified(messages[index], verdict.until)
@@ -204,11 +204,13 @@ class Admission:
                 answers[index] = self._checked_alone(messages[index], verdict)
         return answers
 
-    def _known_verdict(self, message: Message, now: Instant) -> Granted | None:
-        """Return that the source may publish, if that is remembered and fresh."""
+    def _known_verdict(self, message: Message, now: Instant) -> tuple[Granted, bytes] | None:
+        """Return that the source may publish, if that is remembered and fresh, and its key."""
         claim = Claim(message.namespace, message.source, PERMISSION_PUBLISH, message.topic.text)
         verdict = self._verdicts.get(claim, message.proof, now=now)
-        return verdict if isinstance(verdict, Granted) and self._is_fresh(verdict, now) else None
+        if not isinstance(verdict, Granted) or not self._is_fresh(verdict, now):
+            return None
+        return verdict, next(iter(verdict.signer.message_signing_keys), b"")
 
     def _checked_alone(self, message: Message, verdict: Granted) -> Verified[Message] | WaveMQError:
         try:

@@ -21,7 +21,7 @@ from wavemq.net.grpc_server import AbortError
 from wavemq.net.proof_memory import ProofMemory
 from wavemq.net.transport import Answer, PeerFrame, PeerFrames
 from wavemq.wire.convert import message_from_wire, proof_reference_from_wire
-from wavemq.wire.cutting import CutMessage, ReceivedFrame, frames_from_wire
+from wavemq.wire.cutting import CutMessage, ReceivedFrame, Stem, frames_from_wire
 
 _log = structlog.get_logger("wavemq.net.door")
 
@@ -62,23 +62,37 @@ class FrameReceiving:
 
     async def _take_all(self, frames: list[ReceivedFrame]) -> None:
         """Hand on the frames of a request together, as far as there is room for them."""
+        answering = self._answering
+        # Most of a request's frames have the same proof.
+        restored: dict[tuple[Stem, bytes], bytes] = {}
         for frame in frames:
-            if not self._answering.has_room:
+            if not answering.has_room:
                 self._put()
-                await self._answering.wait_room()
-            self._take(frame)
+                await answering.wait_room()
+            settle = answering.take(frame.sequence, frame.size_bytes)
+            cut = frame.received
+            if isinstance(cut, CutMessage):
+                proof = restored.get((cut.stem, cut.reference))
+                if proof is not None:
+                    message = cut.message(proof)
+                    self._gathered.append(PeerFrame(message, frame.resumes, settle))
+                    continue
+            self._take(frame, settle, restored)
         self._put()
 
-    def _take(self, frame: ReceivedFrame) -> None:
-        settle = self._answering.take(frame.sequence, frame.size_bytes)
+    def _take(
+        self, frame: ReceivedFrame, settle: Answer, restored: dict[tuple[Stem, bytes], bytes]
+    ) -> None:
         try:
-            self._gather(frame, settle)
+            self._gather(frame, settle, restored)
         except WaveMQError as error:
             settle(error)
         except Exception:  # noqa: BLE001 - the door's last resort; logged whole, told in one sentence
             self._fail(settle)
 
-    def _gather(self, frame: ReceivedFrame, settle: Answer) -> None:
+    def _gather(
+        self, frame: ReceivedFrame, settle: Answer, restored: dict[tuple[Stem, bytes], bytes]
+    ) -> None:
         """Keep a frame with its proof until it is handed on.
 
         Raises:
@@ -86,25 +100,26 @@ class FrameReceiving:
         """
         cut = frame.received
         if isinstance(cut, CutMessage):
-            source, namespace, reference = cut.stem.source, cut.stem.namespace, cut.reference
-            with_proof = cut.message
+            reference, with_proof = cut.reference, cut.message
+            source, namespace = cut.stem.source, cut.stem.namespace
         else:
             whole = message_from_wire(cut)
+            reference, with_proof = proof_reference_from_wire(cut), partial(_with_proof, whole)
             source, namespace = whole.source, whole.namespace
-            reference = proof_reference_from_wire(cut)
-            with_proof = partial(_with_proof, whole)
         if not reference:
             message = with_proof(cut.proof if isinstance(cut, CutMessage) else cut.proofDER)
-            settle = partial(self._settle_proof, message, settle)
-        else:
-            try:
-                proof = self._proofs.restore(namespace, source, reference)
-            except ProofNotCachedError as error:
-                self._put()  # what came before it is not held back with it
-                self._frames.hold_back(with_proof(b""), error, settle)
-                return
-            message = with_proof(proof)
-        self._gathered.append(PeerFrame(message, frame.resumes, settle))
+            answer = partial(self._settle_proof, message, settle)
+            self._gathered.append(PeerFrame(message, frame.resumes, answer))
+            return
+        try:
+            proof = self._proofs.restore(namespace, source, reference)
+        except ProofNotCachedError as error:
+            self._put()  # what came before it is not held back with it
+            self._frames.hold_back(with_proof(b""), error, settle)
+            return
+        if isinstance(cut, CutMessage):
+            restored[cut.stem, reference] = proof
+        self._gathered.append(PeerFrame(with_proof(proof), frame.resumes, settle))
 
     def _put(self) -> None:
         """Hand on what was gathered."""

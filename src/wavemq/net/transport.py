@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, NewType, Protocol, TypeVar
+from typing import Generic, NamedTuple, NewType, Protocol, TypeVar
 
 from wavemq.errors import WaveMQError
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
@@ -170,8 +170,7 @@ class LocalPort(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class PeerFrame:
+class PeerFrame(NamedTuple):
     """One message of a stream of a site router.
 
     Attributes:

@@ -34,7 +34,7 @@ _log = structlog.get_logger("wavemq.router.door")
 
 Key = tuple[str, Hash, str]
 Checked = Verified[Message] | WaveMQError
-Checking = tuple[Key, PeerFrame, Checked | asyncio.Task[Checked]]
+Checking = tuple[PeerFrame, Checked | asyncio.Task[Checked]]
 
 
 class StreamedPeerFrames(PeerFrames):
@@ -58,11 +58,13 @@ class StreamedPeerFrames(PeerFrames):
         now = self._clock.now()
         known = self._known([frame.message for frame in frames], now)
         for frame, checked in zip(frames, known, strict=True):
-            key = _key(frame.message)
-            if checked is not None and not self._lanes.is_busy(key):
-                self._take(key, frame, checked)
-                continue
-            self._lanes.put(key, (key, frame, checked or self._check(frame.message, now)))
+            if checked is not None and (
+                self._lanes.is_idle or not self._lanes.is_busy(_key(frame.message))
+            ):
+                self._take(frame, checked)
+            else:
+                checking = checked or self._check(frame.message, now)
+                self._lanes.put(_key(frame.message), (frame, checking))
         self._driver.turn()
 
     def _known(self, messages: Sequence[Message], now: Instant) -> Sequence[Checked | None]:
@@ -79,39 +81,45 @@ class StreamedPeerFrames(PeerFrames):
 
     def hold_back(self, message: Message, error: WaveMQError, answer: Answer) -> None:
         """Refuse a message that cannot even be checked now, and what follows it."""
-        self._refuse(_key(message), answer, error)
+        self._refuse(PeerFrame(message, False, answer), error)
 
     async def _wait_and_take(self, checking: Checking) -> None:
-        key, frame, checked = checking
-        self._take(key, frame, await checked if isinstance(checked, asyncio.Task) else checked)
+        frame, checked = checking
+        self._take(frame, await checked if isinstance(checked, asyncio.Task) else checked)
 
-    def _take(self, key: Key, frame: PeerFrame, checked: Checked) -> None:
-        if frame.resumes:
-            self._held_back.pop(key, None)
-        if key in self._held_back:
-            error = QueueError("an earlier message of its topic was not taken; resume with that")
-            self._refuse(key, frame.answer, error)
-        elif isinstance(checked, WaveMQError):
-            self._refuse(key, frame.answer, checked)
+    def _take(self, frame: PeerFrame, checked: Checked) -> None:
+        # Mostly nothing is held back, and then nobody needs to know what it would be called.
+        if self._held_back:
+            key = _key(frame.message)
+            if frame.resumes:
+                self._held_back.pop(key, None)
+            if key in self._held_back:
+                error = QueueError(
+                    "an earlier message of its topic was not taken; resume with that"
+                )
+                self._refuse(frame, error)
+                return
+        if isinstance(checked, WaveMQError):
+            self._refuse(frame, checked)
         else:
             self._driver.request(
                 lambda request: PeerMessagePublished(request, checked),
-                partial(self._answer, key, frame.answer),
+                partial(self._answer, frame),
             )
 
-    def _answer(self, key: Key, answer: Answer, of_core: CoreAnswer) -> None:
+    def _answer(self, frame: PeerFrame, of_core: CoreAnswer) -> None:
         if isinstance(of_core, Reply) and of_core.error is not None:
-            self._refuse(key, answer, of_core.error)
+            self._refuse(frame, of_core.error)
         else:
-            answer(None)
+            frame.answer(None)
 
-    def _refuse(self, key: Key, answer: Answer, error: WaveMQError) -> None:
+    def _refuse(self, frame: PeerFrame, error: WaveMQError) -> None:
         self._counts.peer_publishes_refused += 1
         if not is_verdict(error):
             if len(self._held_back) >= HELD_BACK_MAX:
                 del self._held_back[next(iter(self._held_back))]  # given up long ago, or hostile
-            self._held_back[key] = None
-        answer(error)
+            self._held_back[_key(frame.message)] = None
+        frame.answer(error)
 
 
 def _key(message: Message) -> Key:

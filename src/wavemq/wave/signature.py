@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
-
-from wavemq import _kernel
+from wavemq._kernel import MessageVerifier
 from wavemq.crypto import signing
 from wavemq.errors import InvalidSignatureError, MalformedDERError, ProofInvalidError
 from wavemq.wave import der
@@ -63,13 +60,10 @@ def verify(signer: Entity, signature: bytes, content: bytes) -> None:
     signing.verify(keys[0], raw, content)
 
 
-def verify_heads(signed: Sequence[tuple[bytes, bytes]]) -> list[bool | None]:
-    """Check messages (public key, fields from `tbs` on) on all cores, each by itself.
+def head_verifier() -> MessageVerifier:
+    """Return what checks messages by their heads (fields from `tbs` on) in bulk.
 
-    The caller must act upon every answer that is not True. None says that a signature is of
+    Whoever asks it must act upon every answer that is not True. None says that a signature is of
     another form than ours are: `verify` tells what is wrong with it.
     """
-    return _kernel.verify_messages(_PREFIX, signed) if signed else []
-
-
-_PREFIX: Final = encode(bytes(signing.SIGNATURE_BYTES))[: -signing.SIGNATURE_BYTES]
+    return MessageVerifier(encode(bytes(signing.SIGNATURE_BYTES))[: -signing.SIGNATURE_BYTES])

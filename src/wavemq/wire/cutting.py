@@ -72,9 +72,9 @@ _cutter: Final = MessageCutter(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Stem:
-    """What messages of one source on one topic begin with."""
+    """What messages of one source on one topic begin with; the same as another if it is that."""
 
     source: Hash
     location: Location | None
