@@ -81,7 +81,7 @@ class StreamedPeerFrames(PeerFrames):
 
     def hold_back(self, message: Message, error: WaveMQError, answer: Answer) -> None:
         """Refuse a message that cannot even be checked now, and what follows it."""
-        self._refuse(PeerFrame(message, False, answer), error)
+        self._refuse(_key(message), answer, error)
 
     async def _wait_and_take(self, checking: Checking) -> None:
         frame, checked = checking
@@ -97,10 +97,10 @@ class StreamedPeerFrames(PeerFrames):
                 error = QueueError(
                     "an earlier message of its topic was not taken; resume with that"
                 )
-                self._refuse(frame, error)
+                self._refuse(key, frame.answer, error)
                 return
         if isinstance(checked, WaveMQError):
-            self._refuse(frame, checked)
+            self._refuse(_key(frame.message), frame.answer, checked)
         else:
             self._driver.request(
                 lambda request: PeerMessagePublished(request, checked),
@@ -109,17 +109,17 @@ class StreamedPeerFrames(PeerFrames):
 
     def _answer(self, frame: PeerFrame, of_core: CoreAnswer) -> None:
         if isinstance(of_core, Reply) and of_core.error is not None:
-            self._refuse(frame, of_core.error)
+            self._refuse(_key(frame.message), frame.answer, of_core.error)
         else:
             frame.answer(None)
 
-    def _refuse(self, frame: PeerFrame, error: WaveMQError) -> None:
+    def _refuse(self, key: Key, answer: Answer, error: WaveMQError) -> None:
         self._counts.peer_publishes_refused += 1
         if not is_verdict(error):
             if len(self._held_back) >= HELD_BACK_MAX:
                 del self._held_back[next(iter(self._held_back))]  # given up long ago, or hostile
-            self._held_back[_key(frame.message)] = None
-        frame.answer(error)
+            self._held_back[key] = None
+        answer(error)
 
 
 def _key(message: Message) -> Key:
