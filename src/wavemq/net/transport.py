@@ -28,8 +28,7 @@ Answer = Callable[[WaveMQError | None], None]
 """Told the outcome: None when the request is done, with all that this promises."""
 
 
-@dataclass(frozen=True, slots=True)
-class Submission(Generic[RequestT]):
+class Submission(NamedTuple, Generic[RequestT]):
     """A request, whom to tell its outcome, and the connection that it came over."""
 
     request: RequestT
@@ -121,8 +120,7 @@ class Consumption(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class DownlinkMessage:
+class DownlinkMessage(NamedTuple):
     """A message that a designated router sent, and where it stood in its queue, if it tells."""
 
     message: Message

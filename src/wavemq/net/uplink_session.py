@@ -68,8 +68,8 @@ _log = structlog.get_logger("wavemq.net.uplink")
 ConsumeStream = Call[mqpb.PeerConsumeRequest, bytes]
 
 
-_Arrived = tuple[DownlinkPosition | None, CutMessage | mqpb.Message, Callable[[], None]]
-"""A message, where it stood, and what acknowledges it."""
+_Arrived = tuple[DownlinkPosition | None, CutMessage | mqpb.Message]
+"""Where a message stood, if the other end tells, and the message."""
 
 
 class _UnknownCallError(Exception):
@@ -241,8 +241,7 @@ class UplinkSession:
                 if not isinstance(response, mqpb.SubscriptionMessage):
                     break
                 raise_wire_error(response.error)
-                received = (None, response.message, _ignore)
-                await self._receive(queue, (received,), proofs)
+                await self._receive(queue, ((None, response.message),), proofs, _ignore)
         finally:
             stream.cancel()
 
@@ -269,14 +268,10 @@ class UplinkSession:
                 if not isinstance(response, bytes):
                     break
                 received = [
-                    (
-                        DownlinkPosition(journal, one.index),
-                        one.received,
-                        partial(acknowledgements.add, one.index),
-                    )
-                    for one in _deliveries(response)
+                    (DownlinkPosition(journal, index), content)
+                    for index, content in _deliveries(response)
                 ]
-                await self._receive(queue, received, proofs)
+                await self._receive(queue, received, proofs, acknowledgements.add)
         finally:
             if acknowledging is not None:
                 acknowledging.cancel()
@@ -305,12 +300,17 @@ class UplinkSession:
         raise UpstreamError("the designated router ended the stream at once")
 
     async def _receive(
-        self, queue: QueueId, received: Sequence[_Arrived], proofs: ReceivedProofs
+        self,
+        queue: QueueId,
+        received: Sequence[_Arrived],
+        proofs: ReceivedProofs,
+        acknowledge: Callable[[int], None],
     ) -> None:
         """Hand messages on together, as far as there is room for them."""
         submissions: list[Submission[DownlinkMessage]] = []
         connection = self._namespace.to_text()
-        for position, content, acknowledge in received:
+        for position, content in received:
+            index = 0 if position is None else position.index
             if self._unanswered + len(submissions) >= RECEIVED_MAX:
                 self._hand_on(queue, submissions)
                 submissions = []
@@ -324,9 +324,9 @@ class UplinkSession:
                 # One malformed message says nothing about the next, and will not be better next
                 # time.
                 self._port.peer_failed(self._namespace, error)
-                acknowledge()
+                acknowledge(index)
                 continue
-            take_note = partial(self._take_note, acknowledge)
+            take_note = partial(self._take_note, acknowledge, index)
             submissions.append(
                 Submission(DownlinkMessage(message, position), take_note, connection)
             )
@@ -342,11 +342,13 @@ class UplinkSession:
             self._has_room.clear()
             await self._has_room.wait()
 
-    def _take_note(self, acknowledge: Callable[[], None], error: WaveMQError | None) -> None:
+    def _take_note(
+        self, acknowledge: Callable[[int], None], index: int, error: WaveMQError | None
+    ) -> None:
         del error  # who refused it has counted it
         self._unanswered -= 1
         self._has_room.set()
-        acknowledge()
+        acknowledge(index)
 
     # --- queries ----------------------------------------------------------------------------
 
@@ -403,7 +405,7 @@ def _restored(content: CutMessage | mqpb.Message, proofs: ReceivedProofs) -> Mes
     return replace(message_from_wire(content), proof=proof)
 
 
-def _ignore() -> None:
+def _ignore(_: int) -> None:
     """Acknowledge nothing, to a peer that does not ask for it."""
 
 

@@ -155,12 +155,8 @@ class ReceivedFrame(NamedTuple):
     received: CutMessage | mqpb.Message
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedDelivery:
-    """A delivery of `PeerConsume`: its index, and the message, as in `ReceivedFrame`."""
-
-    index: int
-    received: CutMessage | mqpb.Message
+ReceivedDelivery = tuple[int, CutMessage | mqpb.Message]
+"""A delivery of `PeerConsume`: its index, and the message, as in `ReceivedFrame`."""
 
 
 def frames_from_wire(request: bytes) -> list[ReceivedFrame]:
@@ -204,7 +200,7 @@ def deliveries_from_wire(response: bytes) -> list[ReceivedDelivery]:
         if received is None and whole is None:
             whole = mqpb.ConsumeResponse.FromString(response)
         known = received or _of(whole).deliveries[len(deliveries)].message
-        deliveries.append(ReceivedDelivery(index, known))
+        deliveries.append((index, known))
     return deliveries
 
 
