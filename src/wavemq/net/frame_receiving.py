@@ -6,6 +6,7 @@ anything; a frame that is malformed, or that shows a defect of ours, is refused 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
@@ -58,6 +59,9 @@ class FrameReceiving:
                     status = grpc.StatusCode.INTERNAL
                     raise AbortError(status, "the request is no protobuf message") from error
                 await self._take_all(frames)
+                # What is on disk by now is answered, and the next write begins, before more is
+                # taken: or else all that is under way would go in one lump, to and fro.
+                await asyncio.sleep(0)
             await self._answering.wait_answered()
 
     async def _take_all(self, frames: list[ReceivedFrame]) -> None:

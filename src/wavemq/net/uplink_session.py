@@ -28,6 +28,7 @@ from wavemq.errors import (
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.net.acknowledging import Acknowledgements
 from wavemq.net.consuming import EXTENSIONS, EXTENSIONS_KEY, JOURNAL_KEY
+from wavemq.net.downlink_credit import CREDIT_FIRST, DownlinkCredit
 from wavemq.net.grpc_channel import Call, CallingChannel
 from wavemq.net.proof_memory import ReceivedProofs
 from wavemq.net.transport import DownlinkMessage, Submission, UplinkPort
@@ -59,8 +60,6 @@ CONFIRM_SECONDS_MAX: Final = 0.5
 designated routers never confirm."""
 RECEIVED_MAX: Final = 1024
 """Messages received and not taken by the router yet; then the streams are not read."""
-CONSUME_CREDIT: Final = 256
-"""Messages of one subscription that the other end sends before the first is acknowledged."""
 QUERY_BATCH_MAX: Final = 64
 _log = structlog.get_logger("wavemq.net.uplink")
 
@@ -255,7 +254,7 @@ class UplinkSession:
         """
         stream = self._consume(metadata=((EXTENSIONS_KEY, EXTENSIONS),))
         acknowledgements = Acknowledgements(
-            lambda indexes: stream.write(mqpb.PeerConsumeRequest(acknowledged=indexes))
+            partial(_acknowledge, stream, DownlinkCredit(asyncio.get_running_loop().time()))
         )
         acknowledging: asyncio.Task[None] | None = None
         proofs = ReceivedProofs()
@@ -272,6 +271,8 @@ class UplinkSession:
                     for index, content in _deliveries(response)
                 ]
                 await self._receive(queue, received, proofs, acknowledgements.add)
+                # What is on disk by now is acknowledged before more is taken.
+                await asyncio.sleep(0)
         finally:
             if acknowledging is not None:
                 acknowledging.cancel()
@@ -280,7 +281,7 @@ class UplinkSession:
     async def _begin_consuming(self, stream: ConsumeStream, request: SubscriptionRequest) -> str:
         """Subscribe, and return the name of the other end's numbering."""
         first = mqpb.PeerConsumeRequest(
-            subscribe=subscription_to_wire(request), credit=CONSUME_CREDIT
+            subscribe=subscription_to_wire(request), credit=CREDIT_FIRST
         )
         try:
             await until_broken(partial(stream.write, first))
@@ -376,6 +377,14 @@ class UplinkSession:
             stream.cancel()
         if batch:
             yield batch
+
+
+async def _acknowledge(
+    stream: ConsumeStream, credit: DownlinkCredit, indexes: Sequence[int]
+) -> None:
+    """Acknowledge deliveries, and ask for more or fewer at a time if they come so."""
+    changed = credit.note(len(indexes), asyncio.get_running_loop().time())
+    await stream.write(mqpb.PeerConsumeRequest(acknowledged=indexes, credit=changed))
 
 
 def _deliveries(response: bytes) -> Sequence[ReceivedDelivery]:
