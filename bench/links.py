@@ -128,6 +128,8 @@ class _Load:
     """A producer at one router, and a reader at another."""
 
     def __init__(self, world: World, near: grpc.aio.Channel, far: grpc.aio.Channel) -> None:
+        # Topics of its own: what others subscribed to and left stays queued.
+        self._branch = f"bench-{time.time_ns()}"
         secret = world.path("service.pem").read_bytes()
         self._perspective = mqpb.Perspective(entitySecret=mqpb.EntitySecret(DER=secret))
         self._namespace = world.hash_of("namespace").to_bytes()
@@ -147,7 +149,7 @@ class _Load:
     def _request(self, number: int) -> bytes:
         frames = [
             mqpb.PublishFrame(
-                uri=f"bench/{number}",
+                uri=f"{self._branch}/{number}",
                 content=[mqpb.PayloadObject(schema="bytes", content=bytes(PAYLOAD_BYTES))],
                 sequence=sequence,
             )
@@ -159,8 +161,8 @@ class _Load:
         subscribe = mqpb.SubscribeParams(
             perspective=self._perspective,
             namespace=self._namespace,
-            uri="bench/*",
-            identifier=f"bench-{time.time_ns()}",
+            uri=f"{self._branch}/*",
+            identifier=self._branch,
         )
         await self._consuming.write(mqpb.ConsumeRequest(subscribe=subscribe, credit=CREDIT))
         await self._consuming.initial_metadata()
