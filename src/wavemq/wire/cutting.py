@@ -23,7 +23,7 @@ from wavemq.limits import (
     PROOF_BYTES_MAX,
     SIGNATURE_BYTES_MAX,
 )
-from wavemq.messages.message import Message, PayloadObject
+from wavemq.messages.message import Message, PayloadObject, made_message
 from wavemq.messages.topic import Topic
 from wavemq.wave.hashes import Hash
 from wavemq.wave.location import Location
@@ -120,7 +120,7 @@ class CutMessage(NamedTuple):
             _,
             head,
         ) = self.parts
-        message = Message(
+        return made_message(
             stem.source,
             stem.location,
             stem.namespace,
@@ -134,9 +134,8 @@ class CutMessage(NamedTuple):
             timestamps,
             drops,
             is_persisted,
+            head,
         )
-        message.keep_head(head)
-        return message
 
 
 class ReceivedFrame(NamedTuple):
