@@ -248,6 +248,10 @@ pub struct MessageCutter {
 /// What stands before the payload; contents; origin router; JEDI timestamp; partition; signature; timestamps; drops;
 /// whether persisted; proof; its reference; head.
 type MessageOut<'py> = Bound<'py, PyTuple>;
+/// Sequence, whether it resumes, bytes, the message if it is plain.
+type FrameOut<'py> = (u64, bool, usize, Option<MessageOut<'py>>);
+/// Index, the message if it is plain.
+type DeliveryOut<'py> = (u64, Option<MessageOut<'py>>);
 
 #[pymethods]
 impl MessageCutter {
@@ -283,7 +287,7 @@ impl MessageCutter {
         &self,
         py: Python<'py>,
         request: &[u8],
-    ) -> PyResult<Option<Vec<(u64, bool, usize, Option<MessageOut<'py>>)>>> {
+    ) -> PyResult<Option<Vec<FrameOut<'py>>>> {
         let mut frames = Vec::new();
         let mut fields = Fields::of(request);
         loop {
@@ -311,7 +315,7 @@ impl MessageCutter {
         &self,
         py: Python<'py>,
         response: &[u8],
-    ) -> PyResult<Option<Vec<(u64, Option<MessageOut<'py>>)>>> {
+    ) -> PyResult<Option<Vec<DeliveryOut<'py>>>> {
         let mut deliveries = Vec::new();
         let mut fields = Fields::of(response);
         loop {
