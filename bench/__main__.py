@@ -17,7 +17,7 @@ from bench import comparing, scaling
 from bench.load_generator import LoadFailedError
 from bench.measurement import Measurement
 
-SUITES = ("crypto", "authority", "graphs", "sync", "journal", "waiting", "throughput")
+SUITES = ("crypto", "authority", "graphs", "sync", "journal", "waiting", "throughput", "links")
 
 
 LOADS = {"compare": comparing.main, "scaling": scaling.main}

@@ -13,10 +13,12 @@ mod cityhash;
 mod combs;
 mod decimals;
 mod field;
+mod frames;
 mod functions;
 mod gt;
 mod hashes;
 mod http2;
+mod known_keys;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod lqibe;
@@ -41,5 +43,6 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<bindings::WkdMasterKey>()?;
     module.add_class::<bindings::WkdSecretKey>()?;
     messages::register(module)?;
+    frames::register(module)?;
     functions::register(module)
 }

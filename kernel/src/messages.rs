@@ -395,7 +395,7 @@ impl PublishCutter {
 // --- composing ----------------------------------------------------------------------------------
 
 /// A message to compose: head, timestamps, drops, whether it is persisted, proof, proof reference.
-type MessageIn<'py> = (
+pub type MessageIn<'py> = (
     Bound<'py, PyBytes>,
     Vec<i64>,
     Vec<i64>,
@@ -404,7 +404,9 @@ type MessageIn<'py> = (
     Bound<'py, PyBytes>,
 );
 
-fn compose((head, timestamps, drops, is_persisted, proof, reference): &MessageIn<'_>) -> Vec<u8> {
+pub fn compose(
+    (head, timestamps, drops, is_persisted, proof, reference): &MessageIn<'_>,
+) -> Vec<u8> {
     let (head, proof) = (head.as_bytes(), proof.as_bytes());
     let mut out = Vec::with_capacity(head.len() + proof.len() + 64);
     if !proof.is_empty() {

@@ -4,6 +4,7 @@
 pub trait Put {
     fn varint(&mut self, value: u64);
     fn bytes_field(&mut self, number: u32, content: &[u8]);
+    fn text_field(&mut self, number: u32, content: &[u8]);
     fn varint_field(&mut self, number: u32, value: u64);
     fn packed_field(&mut self, number: u32, values: &[u64]);
 }
@@ -22,6 +23,13 @@ impl Put for Vec<u8> {
         self.varint(u64::from(number << 3 | 2));
         self.varint(content.len() as u64);
         self.extend_from_slice(content);
+    }
+
+    /// Unless it is empty, as proto3 has it.
+    fn text_field(&mut self, number: u32, content: &[u8]) {
+        if !content.is_empty() {
+            self.bytes_field(number, content);
+        }
     }
 
     /// Unless it is zero, as proto3 has it.
@@ -74,7 +82,7 @@ impl<'a> Fields<'a> {
         self.rest.len()
     }
 
-    fn varint(&mut self) -> Option<u64> {
+    pub fn varint(&mut self) -> Option<u64> {
         let mut value = 0;
         for (index, byte) in self.rest.iter().take(10).enumerate() {
             let bits = u64::from(byte & 0x7f);

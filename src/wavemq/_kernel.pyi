@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
+from wavemq.clock import Instant
+
 class EncodingError(ValueError):
     """Bytes have the wrong length, are not canonical, or are no point of the group."""
 
@@ -214,3 +216,61 @@ def encode_message(message: _Parts) -> bytes:
 
 def encode_wrapped(number: int, messages: Sequence[_Parts]) -> list[bytes]: ...
 def encode_deliveries(deliveries: Sequence[tuple[int, int, _Parts]]) -> bytes: ...
+def encode_frame(sequence: int, resumes: bool, message: _Parts) -> bytes:
+    """Compose a frame as it stands in a `PeerPublishFrames`."""
+
+_Received: TypeAlias = tuple[
+    bytes,
+    tuple[tuple[str, bytes], ...],
+    str,
+    int | None,
+    tuple[bytes, ...],
+    bytes,
+    tuple[Instant, ...],
+    tuple[int, ...],
+    bool,
+    bytes,
+    bytes,
+    bytes,
+]
+
+class MessageCutter:
+    """Cuts messages of peers that keep to some limits.
+
+    Of a plain message it returns the signed fields before the payload, contents, origin router,
+    JEDI timestamp, partition, signature, timestamps, drops, whether persisted, proof, reference of
+    a proof, and the fields from `tbs` to `encryptionPartition`; of any other, None.
+    """
+
+    def __new__(
+        cls,
+        *,
+        message_bytes_max: int,
+        payload_objects_max: int,
+        proof_bytes_max: int,
+        signature_bytes_max: int,
+        router_bytes_max: int,
+        hops_max: int,
+        partition_elements_max: int,
+        partition_bytes_max: int,
+    ) -> Self: ...
+    def cut_frames(self, request: bytes) -> list[tuple[int, bool, int, _Received | None]] | None:
+        """Cut a `PeerPublishFrames`: sequence, whether it resumes, size in bytes, message."""
+
+    def cut_deliveries(self, response: bytes) -> list[tuple[int, _Received | None]] | None:
+        """Cut a `ConsumeResponse` without an error: index, message."""
+
+class MessageVerifier:
+    """Checks messages by the signatures in their heads; knows the keys that it sees often.
+
+    Args:
+        prefix: what stands before the 64 bytes of a signature in DER.
+    """
+
+    def __new__(cls, prefix: bytes) -> Self: ...
+    def verify(self, signed: Sequence[tuple[bytes, bytes]]) -> list[bool | None]:
+        """Check messages (public key, fields from `tbs` on), each by itself, on all cores.
+
+        Returns:
+            Whether the key signed it; None where the fields or the signature are of another form.
+        """

@@ -14,7 +14,7 @@ from tests.fuzz.protobuf_mutation import changing
 from tests.support.vectors import b64, vectors
 from wavemq.messages.payload import decode_payload, encode_payload
 from wavemq.wave.hashes import Hash
-from wavemq.wire import calls, convert
+from wavemq.wire import calls, convert, cutting
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.handshake import ClientHandshake, ServerHandshake
 
@@ -32,6 +32,49 @@ def _message(given: bytes) -> None:
     expect(
         fact=convert.proof_reference_from_wire(again) == reference, otherwise="another reference"
     )
+
+
+def _frames(given: bytes) -> None:
+    """Cut frames; what is found is what protobuf finds."""
+    found = cutting.frames_from_wire(given)
+    known = mqpb.PeerPublishFrames.FromString(given).frames
+    expect(fact=len(found) == len(known), otherwise="another number of frames")
+    for one, wire in zip(found, known, strict=True):
+        _expect_same(one.received, wire.message)
+        numbers = (one.sequence, one.resumes)
+        expect(fact=numbers == (wire.sequence, wire.resumes), otherwise="another frame")
+
+
+def _deliveries(given: bytes) -> None:
+    """Cut deliveries; what is found is what protobuf finds."""
+    found = cutting.deliveries_from_wire(given)
+    known = mqpb.ConsumeResponse.FromString(given).deliveries
+    expect(fact=len(found) == len(known), otherwise="another number of deliveries")
+    for (index, received), wire in zip(found, known, strict=True):
+        _expect_same(received, wire.message)
+        expect(fact=index == wire.index, otherwise="another delivery")
+
+
+def _expect_same(received: cutting.CutMessage | mqpb.Message, wire: mqpb.Message) -> None:
+    if not isinstance(received, cutting.CutMessage):
+        expect(fact=received == wire, otherwise="another message")
+        return
+    message = received.message(received.proof)
+    expect(fact=message == convert.message_from_wire(wire), otherwise="another message")
+    reference = convert.proof_reference_from_wire(wire)
+    expect(fact=received.reference == reference, otherwise="another reference")
+
+
+def _peer_frames() -> list[bytes]:
+    messages = [mqpb.Message.FromString(one) for one in seeds.routed_messages()]
+    frames = [mqpb.PeerPublishFrame(sequence=7, resumes=True, message=one) for one in messages]
+    return [mqpb.PeerPublishFrames(frames=[one]).SerializeToString() for one in frames]
+
+
+def _peer_deliveries() -> list[bytes]:
+    messages = [mqpb.Message.FromString(one) for one in seeds.routed_messages()]
+    found = [mqpb.ConsumeDelivery(index=7, attempt=1, message=one) for one in messages]
+    return [mqpb.ConsumeResponse(deliveries=[one]).SerializeToString() for one in found]
 
 
 def _subscription(given: bytes) -> None:
@@ -199,6 +242,22 @@ TARGETS = (
         1500,
         _REFUSED,
         change=changing(mqpb.Message, _values),
+    ),
+    Target(
+        "peer_frames",
+        _frames,
+        _peer_frames,
+        1500,
+        _REFUSED,
+        change=changing(mqpb.PeerPublishFrames, _values),
+    ),
+    Target(
+        "peer_deliveries",
+        _deliveries,
+        _peer_deliveries,
+        1500,
+        _REFUSED,
+        change=changing(mqpb.ConsumeResponse, _values),
     ),
     Target(
         "peer_subscription",

@@ -16,6 +16,7 @@ from wavemq.net.transport import (
     Delivered,
     Deliveries,
     LinkId,
+    PeerFrame,
     PeerFrames,
     Submission,
 )
@@ -220,10 +221,9 @@ class ScriptedFrames(PeerFrames):
     port: ScriptedPeerPort
     resumed: list[Message] = field(default_factory=list)
 
-    def put(self, message: Message, resumes: bool, answer: Answer) -> None:
-        if resumes:
-            self.resumed.append(message)
-        self.port.publish([Submission(message, answer, "stream")])
+    def put(self, frames: Sequence[PeerFrame]) -> None:
+        self.resumed += [one.message for one in frames if one.resumes]
+        self.port.publish([Submission(one.message, one.answer, "stream") for one in frames])
 
     def hold_back(self, message: Message, error: WaveMQError, answer: Answer) -> None:
         answer(error)

@@ -108,6 +108,7 @@ class Admission:
             PROOFS_REMEMBERED_MAX
         )
         self._verifying: SingleFlight[tuple[bytes, Hash], _Proved] = SingleFlight()
+        self._heads = message_signature.head_verifier()
         self._counts = _Counts()
 
     async def aclose(self) -> None:
@@ -149,9 +150,7 @@ class Admission:
 
         A message whose verdict is remembered does not wait for one whose proof must be verified.
         """
-        answers: list[Verified[Message] | WaveMQError | None] = [
-            self.known_message(message, now) for message in messages
-        ]
+        answers = self.known_messages(messages, now)
         slow = [index for index, answer in enumerate(answers) if answer is None]
         found = await asyncio.gather(
             *(self.check_message(messages[index], now) for index in slow), return_exceptions=True
@@ -166,13 +165,57 @@ class Admission:
         self, message: Message, now: Instant
     ) -> Verified[Message] | WaveMQError | None:
         """Check a message without waiting, or refuse it; None when its verdict is not known."""
+        return self.known_messages((message,), now)[0]
+
+    def known_messages(
+        self, messages: Sequence[Message], now: Instant
+    ) -> list[Verified[Message] | WaveMQError | None]:
+        """Check messages without waiting, their signatures in bulk; answers as `known_message`."""
+        answers: list[Verified[Message] | WaveMQError | None] = [None] * len(messages)
+        signed: list[tuple[bytes, bytes]] = []
+        granted: list[tuple[int, Granted]] = []
+        # Messages of a batch share what they have in common, so that their objects tell it apart.
+        verdicts: dict[tuple[int, int, int, int], tuple[Granted, bytes] | None] = {}
+        for index, message in enumerate(messages):
+            inputs = (
+                id(message.namespace),
+                id(message.source),
+                id(message.topic),
+                id(message.proof),
+            )
+            if inputs in verdicts:
+                known = verdicts[inputs]
+            else:
+                known = verdicts[inputs] = self._known_verdict(message, now)
+            if known is None:
+                continue
+            verdict, key = known
+            if message.head and key:
+                granted.append((index, verdict))
+                signed.append((key, message.head))
+            else:
+                answers[index] = self._checked_alone(message, verdict)
+        outcomes = self._heads.verify(signed) if signed else []
+        for (index, verdict), is_genuine in zip(granted, outcomes, strict=True):
+            if is_genuine:
+                self._counts.admitted += 1
+                answers[index] = Verified(messages[index], verdict.until)
+            else:  # of another form perhaps: whatever it is, it is found out as ever
+                answers[index] = self._checked_alone(messages[index], verdict)
+        return answers
+
+    def _known_verdict(self, message: Message, now: Instant) -> tuple[Granted, bytes] | None:
+        """Return that the source may publish, if that is remembered and fresh, and its key."""
         claim = Claim(message.namespace, message.source, PERMISSION_PUBLISH, message.topic.text)
         verdict = self._verdicts.get(claim, message.proof, now=now)
         if not isinstance(verdict, Granted) or not self._is_fresh(verdict, now):
             return None
+        return verdict, next(iter(verdict.signer.message_signing_keys), b"")
+
+    def _checked_alone(self, message: Message, verdict: Granted) -> Verified[Message] | WaveMQError:
         try:
             message_signature.verify(verdict.signer, message.signature, message_digest(message))
-        except InvalidSignatureError as error:
+        except WaveMQError as error:
             self._counts.count(error)
             return error
         self._counts.admitted += 1

@@ -38,6 +38,7 @@ from wavemq.messages.message import (
     PayloadObject,
     QueryRequest,
     SubscriptionRequest,
+    made_message,
     message_digest,
     query_digest,
     subscription_digest,
@@ -253,7 +254,7 @@ class Publishing:
             drafts, formed, strict=True
         ):
             proof = prepared.held.proof
-            message = Message(
+            message = made_message(
                 prepared.source,
                 prepared.location,
                 prepared.namespace,
@@ -267,8 +268,8 @@ class Publishing:
                 (),
                 (),
                 is_persisted,
+                head,
             )
-            message.keep_head(head)
             messages.append(Verified(message, proof.expiry))
         return messages
 

@@ -63,7 +63,8 @@ class Answering:
     ) -> None:
         self._write = write
         self._all = all_unanswered
-        self._answers = mqpb.PublishAnswers()
+        self._accepted: list[int] = []
+        self._refused: list[mqpb.PublishRefusal] = []
         self._is_any_answer = asyncio.Event()
         self._has_room = asyncio.Event()
         self._unanswered = 0
@@ -78,6 +79,15 @@ class Answering:
             yield
         finally:
             answering.cancel()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a further frame may be taken now."""
+        return (
+            self._unanswered < UNANSWERED_MAX
+            and self._unanswered_bytes < UNANSWERED_BYTES_MAX
+            and (not self._unanswered_bytes or self._all.size_bytes < ALL_UNANSWERED_BYTES_MAX)
+        )
 
     async def wait_room(self) -> None:
         """Wait until a further frame may be taken."""
@@ -103,9 +113,10 @@ class Answering:
         self._has_room.set()
         self._all.remove(size_bytes)
         if error is None:
-            self._answers.accepted.append(sequence)
+            self._accepted.append(sequence)
         else:
-            self._answers.refused.add(sequence=sequence, error=error_to_wire(error))
+            refusal = mqpb.PublishRefusal(sequence=sequence, error=error_to_wire(error))
+            self._refused.append(refusal)
         self._is_any_answer.set()
 
     async def _wait_written(self) -> None:
@@ -116,9 +127,10 @@ class Answering:
         while True:
             await self._is_any_answer.wait()
             self._is_any_answer.clear()
-            answers, self._answers = self._answers, mqpb.PublishAnswers()
-            await self._write(answers)
-            self._unanswered -= len(answers.accepted) + len(answers.refused)
+            accepted, self._accepted = self._accepted, []
+            refused, self._refused = self._refused, []
+            await self._write(mqpb.PublishAnswers(accepted=accepted, refused=refused))
+            self._unanswered -= len(accepted) + len(refused)
             self._has_room.set()
 
 

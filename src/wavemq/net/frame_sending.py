@@ -27,7 +27,8 @@ from wavemq.routing.effects import Delivery
 from wavemq.routing.records import Place
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.convert import message_to_wire, raise_wire_error
-from wavemq.wire.proof_reference import proof_reference
+from wavemq.wire.encoding import encoded_frame, parts_of
+from wavemq.wire.proof_reference import ProofReferences, proof_reference
 
 REQUEST_FRAMES_MAX: Final = 128
 REQUEST_BYTES_MAX: Final = 64 * KIB
@@ -120,11 +121,12 @@ class StreamedFrames:
     def __init__(self, report: Report) -> None:
         self._report = report
         self._waiting: deque[Delivery] = deque()
-        self._outgoing: deque[mqpb.PeerPublishFrame] = deque()
+        self._outgoing: deque[bytes] = deque()
         self._is_any = asyncio.Event()
         self._unanswered: dict[int, _Sent] = {}
         self._unanswered_topics: Counter[str] = Counter()
         self._refused_topics: set[str] = set()
+        self._references = ProofReferences()
         self._known_proofs: set[bytes] = set()
         self._probed_proofs: set[bytes] = set()
         self._probed_topics: set[str] = set()
@@ -149,21 +151,19 @@ class StreamedFrames:
         self._waiting.extend(frames)
         self._send_waiting()
 
-    async def next_request(self) -> mqpb.PeerPublishFrames:
-        """Wait for frames to be sent, and return some of them."""
+    async def next_request(self) -> bytes:
+        """Wait for frames to be sent, and return some of them as a `PeerPublishFrames`."""
         await self._is_any.wait()
-        request = mqpb.PeerPublishFrames()
+        frames: list[bytes] = []
         size_bytes = 0
-        while self._outgoing and len(request.frames) < REQUEST_FRAMES_MAX:
-            frame = self._outgoing[0]
-            frame_bytes = self._unanswered[frame.sequence].size_bytes
-            if size_bytes and size_bytes + frame_bytes > REQUEST_BYTES_MAX:
+        while self._outgoing and len(frames) < REQUEST_FRAMES_MAX:
+            size_bytes += len(self._outgoing[0])
+            if frames and size_bytes > REQUEST_BYTES_MAX:
                 break
-            size_bytes += frame_bytes
-            request.frames.append(self._outgoing.popleft())
+            frames.append(self._outgoing.popleft())
         if not self._outgoing:
             self._is_any.clear()
-        return request
+        return b"".join(frames)
 
     def _send_waiting(self) -> None:
         """Send what may go now; what may not keeps what follows on its topic."""
@@ -171,7 +171,7 @@ class StreamedFrames:
         topics: set[str] = set()
         for frame in waiting:
             topic = frame.message.topic.text
-            reference = proof_reference(frame.message.proof)
+            reference = self._references.of(frame.message.proof)
             is_stuck = (
                 topic in topics or topic in self._probed_topics or reference in self._probed_proofs
             )
@@ -189,20 +189,19 @@ class StreamedFrames:
             self._probed_proofs.add(reference)
             self._probed_topics.add(topic)
         if has_proof:
-            wire = message_to_wire(frame.message, proof=frame.message.proof)
+            message = parts_of(frame.message, proof=frame.message.proof)
         else:
-            wire = message_to_wire(frame.message, proof_reference=reference)
+            message = parts_of(frame.message, proof_reference=reference)
         # Whoever keeps the queue sends the oldest first, and that alone, after a refusal.
         resumes = topic in self._refused_topics and not self._unanswered_topics[topic]
         self._refused_topics.discard(topic)
         self._sequence += 1
-        size_bytes = wire.ByteSize()
+        encoded = encoded_frame(self._sequence, resumes, message)
+        size_bytes = len(encoded)
         self.under_way_bytes += size_bytes
         self._unanswered[self._sequence] = _Sent(frame, reference, size_bytes, is_probe, has_proof)
         self._unanswered_topics[topic] += 1
-        self._outgoing.append(
-            mqpb.PeerPublishFrame(sequence=self._sequence, resumes=resumes, message=wire)
-        )
+        self._outgoing.append(encoded)
         self._is_any.set()
         self._is_any_under_way.set()
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from wavemq.limits import FRAME_BYTES_MAX
 from wavemq.net.reactor import CallEvents, Metadata, Reactor
@@ -85,7 +86,12 @@ class Call(CallEvents, Generic[RequestT, ResponseT]):
             await self._wait_change()
         content = self._responses.popleft()
         self._reactor.http2.consumed(self._number, len(content))
-        return self._decode(content)
+        try:
+            return self._decode(content)
+        except DecodeError:
+            self.cancel()
+            details = "the response is no protobuf message"
+            return self._conclude((grpc.StatusCode.INTERNAL, details))
 
     async def code(self) -> grpc.StatusCode:
         """Return how the call ended."""

@@ -29,6 +29,11 @@ class Lanes(Generic[KeyT, WorkT]):
         self._work = work
         self._lanes: dict[KeyT, deque[WorkT]] = {}
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no work of any key is waiting or under way."""
+        return not self._lanes
+
     def is_busy(self, key: KeyT) -> bool:
         """Whether work of this key is waiting or under way."""
         return key in self._lanes

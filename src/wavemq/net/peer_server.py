@@ -26,7 +26,7 @@ from wavemq.net.batcher import Batcher
 from wavemq.net.certificate import ServerCertificate
 from wavemq.net.consuming import EXTENSIONS, EXTENSIONS_KEY, JOURNAL_KEY, serve_consumption
 from wavemq.net.frame_receiving import FrameReceiving
-from wavemq.net.grpc_door import conversing, outcome, streaming, unary
+from wavemq.net.grpc_door import conversing, outcome, serialize, streaming, unary
 from wavemq.net.grpc_server import GrpcServer, ServedCall
 from wavemq.net.link import LinkLimits, PeeringListener
 from wavemq.net.proof_memory import ProofMemory, SentProofs
@@ -45,6 +45,7 @@ from wavemq.wire.convert import (
 )
 from wavemq.wire.encoding import Parts, encoded_responses, parts_of
 from wavemq.wire.handshake import RouterClaim
+from wavemq.wire.proof_reference import ProofReferences
 
 SERVICE: Final = "mqpb.WAVEMQPeering"
 PATHS: Final = tuple(
@@ -76,6 +77,7 @@ class PeerService:
         self._publishes: Batcher[Message] = Batcher(port.publish)
         self._publish_streams: Counter[str] = Counter()
         self._unanswered = Unanswered()
+        self._references = ProofReferences()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the service for a gRPC server."""
@@ -83,7 +85,9 @@ class PeerService:
             SERVICE,
             {
                 "PeerPublish": unary(mqpb.PeerPublishParams, self._publish),
-                "PeerPublishStream": conversing(mqpb.PeerPublishFrames, self._publish_stream),
+                "PeerPublishStream": grpc.stream_stream_rpc_method_handler(
+                    self._publish_stream, request_deserializer=bytes, response_serializer=serialize
+                ),
                 "PeerSubscribe": streaming(mqpb.PeerSubscribeParams, self._subscribe),
                 "PeerConsume": conversing(mqpb.PeerConsumeRequest, self._consume),
                 "PeerUnsubscribe": unary(mqpb.PeerUnsubscribeParams, self._unsubscribe),
@@ -109,7 +113,7 @@ class PeerService:
 
     async def _publish_stream(
         self,
-        requests: AsyncIterator[mqpb.PeerPublishFrames],
+        requests: AsyncIterator[bytes],
         context: ServedCall[mqpb.PublishAnswers],
     ) -> None:
         link = context.peer()
@@ -141,7 +145,7 @@ class PeerService:
     ) -> None:
         request = subscription_from_wire(params)
         deliveries = await self._port.subscribe(request, LinkId(context.peer()))
-        sent = SentProofs()
+        sent = SentProofs(references=self._references)
         try:
             await context.send_initial_metadata(())
             while True:
@@ -185,7 +189,7 @@ class PeerService:
             consumption,
             (peer_consume_command_from_wire(request) async for request in requests),
             context.write_ahead,
-            partial(_elided, sent=SentProofs()),
+            partial(_elided, sent=SentProofs(references=self._references)),
         )
 
     async def _unsubscribe(

@@ -15,7 +15,7 @@ from typing import Final
 from wavemq.errors import ProofNotCachedError, RemoteProtocolError
 from wavemq.limits import MIB
 from wavemq.wave.hashes import Hash
-from wavemq.wire.proof_reference import proof_reference
+from wavemq.wire.proof_reference import ProofReferences, proof_reference
 
 PROOF_MEMORY_BYTES_MAX: Final = 64 * MIB
 SENT_PROOFS_MAX: Final = 256
@@ -69,15 +69,19 @@ class SentProofs:
 
     Args:
         proofs_max: references remembered; when it is reached, all proofs are sent once more.
+        references: of proofs, shared with others.
     """
 
-    def __init__(self, proofs_max: int = SENT_PROOFS_MAX) -> None:
+    def __init__(
+        self, proofs_max: int = SENT_PROOFS_MAX, *, references: ProofReferences | None = None
+    ) -> None:
         self._proofs_max = proofs_max
+        self._references = references or ProofReferences()
         self._sent: set[bytes] = set()
 
     def elide(self, proof: bytes) -> tuple[bytes, bytes]:
         """Return proof and reference as they go into the next message; one of them is empty."""
-        reference = proof_reference(proof)
+        reference = self._references.of(proof)
         if reference in self._sent:
             return b"", reference
         if len(self._sent) >= self._proofs_max:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, NewType, Protocol, TypeVar
+from typing import Generic, NamedTuple, NewType, Protocol, TypeVar
 
 from wavemq.errors import WaveMQError
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
@@ -28,8 +28,7 @@ Answer = Callable[[WaveMQError | None], None]
 """Told the outcome: None when the request is done, with all that this promises."""
 
 
-@dataclass(frozen=True, slots=True)
-class Submission(Generic[RequestT]):
+class Submission(NamedTuple, Generic[RequestT]):
     """A request, whom to tell its outcome, and the connection that it came over."""
 
     request: RequestT
@@ -121,8 +120,7 @@ class Consumption(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class DownlinkMessage:
+class DownlinkMessage(NamedTuple):
     """A message that a designated router sent, and where it stood in its queue, if it tells."""
 
     message: Message
@@ -170,6 +168,20 @@ class LocalPort(Protocol):
         ...
 
 
+class PeerFrame(NamedTuple):
+    """One message of a stream of a site router.
+
+    Attributes:
+        message: with its proof.
+        resumes: whether nothing before it is unanswered.
+        answer: told the outcome.
+    """
+
+    message: Message
+    resumes: bool
+    answer: Answer
+
+
 class PeerFrames(Protocol):
     """Messages of one stream of a site router, with many under way.
 
@@ -177,8 +189,11 @@ class PeerFrames(Protocol):
     too, until one that `resumes`. Each is answered once, also after the stream has ended.
     """
 
-    def put(self, message: Message, resumes: bool, answer: Answer) -> None:  # noqa: FBT001
-        """Take a message with its proof, as `PeerPort.publish` does."""
+    def put(self, frames: Sequence[PeerFrame]) -> None:
+        """Take messages with their proofs, as `PeerPort.publish` does.
+
+        Where this raises, none of them was taken, and none is answered.
+        """
         ...
 
     def hold_back(self, message: Message, error: WaveMQError, answer: Answer) -> None:

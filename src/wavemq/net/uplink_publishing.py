@@ -31,7 +31,7 @@ the other end is gone. That of the network itself is noticed by TCP."""
 THIN_LINK_BYTES_PER_SECOND: Final = 1024
 """A link that is slower than that is none."""
 
-FrameStream = Call[mqpb.PeerPublishFrames, mqpb.PublishAnswers]
+FrameStream = Call[bytes, mqpb.PublishAnswers]
 
 _log = structlog.get_logger("wavemq.net.uplink")
 
@@ -74,7 +74,7 @@ class UplinkPublishing:
         )
         self._publish_stream = channel.stream_stream(
             f"/{SERVICE}/PeerPublishStream",
-            request_serializer=mqpb.PeerPublishFrames.SerializeToString,
+            request_serializer=bytes,
             response_deserializer=mqpb.PublishAnswers.FromString,
         )
 

@@ -18,6 +18,7 @@ from typing import Final
 import grpc
 import grpc.aio
 import structlog
+from google.protobuf.message import DecodeError
 
 from wavemq.errors import (
     RemoteProtocolError,
@@ -27,6 +28,7 @@ from wavemq.errors import (
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.net.acknowledging import Acknowledgements
 from wavemq.net.consuming import EXTENSIONS, EXTENSIONS_KEY, JOURNAL_KEY
+from wavemq.net.downlink_credit import CREDIT_FIRST, DownlinkCredit
 from wavemq.net.grpc_channel import Call, CallingChannel
 from wavemq.net.proof_memory import ReceivedProofs
 from wavemq.net.transport import DownlinkMessage, Submission, UplinkPort
@@ -50,6 +52,7 @@ from wavemq.wire.convert import (
     raise_wire_error,
     subscription_to_wire,
 )
+from wavemq.wire.cutting import CutMessage, ReceivedDelivery, deliveries_from_wire
 
 QUERY_SECONDS_MAX: Final = 30.0
 CONFIRM_SECONDS_MAX: Final = 0.5
@@ -57,13 +60,15 @@ CONFIRM_SECONDS_MAX: Final = 0.5
 designated routers never confirm."""
 RECEIVED_MAX: Final = 1024
 """Messages received and not taken by the router yet; then the streams are not read."""
-CONSUME_CREDIT: Final = 256
-"""Messages of one subscription that the other end sends before the first is acknowledged."""
 QUERY_BATCH_MAX: Final = 64
 _log = structlog.get_logger("wavemq.net.uplink")
 
 
-ConsumeStream = Call[mqpb.PeerConsumeRequest, mqpb.ConsumeResponse]
+ConsumeStream = Call[mqpb.PeerConsumeRequest, bytes]
+
+
+_Arrived = tuple[DownlinkPosition | None, CutMessage | mqpb.Message]
+"""Where a message stood, if the other end tells, and the message."""
 
 
 class _UnknownCallError(Exception):
@@ -104,7 +109,8 @@ class UplinkSession:
         )
         self._confirming: set[asyncio.Future[None]] = set()
         self._following: dict[QueueId, asyncio.Task[None]] = {}
-        self._room = asyncio.Semaphore(RECEIVED_MAX)
+        self._unanswered = 0
+        self._has_room = asyncio.Event()
         self._subscribe = channel.unary_stream(
             f"/{SERVICE}/PeerSubscribe",
             request_serializer=mqpb.PeerSubscribeParams.SerializeToString,
@@ -113,7 +119,7 @@ class UplinkSession:
         self._consume = channel.stream_stream(
             f"/{SERVICE}/PeerConsume",
             request_serializer=mqpb.PeerConsumeRequest.SerializeToString,
-            response_deserializer=mqpb.ConsumeResponse.FromString,
+            response_deserializer=bytes,
         )
         self._is_consume_known = True
         self._unsubscribe = channel.unary_unary(
@@ -234,7 +240,7 @@ class UplinkSession:
                 if not isinstance(response, mqpb.SubscriptionMessage):
                     break
                 raise_wire_error(response.error)
-                await self._receive(queue, response.message, proofs, None, _ignore)
+                await self._receive(queue, ((None, response.message),), proofs, _ignore)
         finally:
             stream.cancel()
 
@@ -248,7 +254,7 @@ class UplinkSession:
         """
         stream = self._consume(metadata=((EXTENSIONS_KEY, EXTENSIONS),))
         acknowledgements = Acknowledgements(
-            lambda indexes: stream.write(mqpb.PeerConsumeRequest(acknowledged=indexes))
+            partial(_acknowledge, stream, DownlinkCredit(asyncio.get_running_loop().time()))
         )
         acknowledging: asyncio.Task[None] | None = None
         proofs = ReceivedProofs()
@@ -258,13 +264,15 @@ class UplinkSession:
             acknowledging = self._group.create_task(until_broken(acknowledgements.run))
             while True:
                 response = await stream.read()
-                if not isinstance(response, mqpb.ConsumeResponse):
+                if not isinstance(response, bytes):
                     break
-                raise_wire_error(response.error)
-                for delivery in response.deliveries:
-                    position = DownlinkPosition(journal, delivery.index)
-                    acknowledge = partial(acknowledgements.add, delivery.index)
-                    await self._receive(queue, delivery.message, proofs, position, acknowledge)
+                received = [
+                    (DownlinkPosition(journal, index), content)
+                    for index, content in _deliveries(response)
+                ]
+                await self._receive(queue, received, proofs, acknowledgements.add)
+                # What is on disk by now is acknowledged before more is taken.
+                await asyncio.sleep(0)
         finally:
             if acknowledging is not None:
                 acknowledging.cancel()
@@ -273,7 +281,7 @@ class UplinkSession:
     async def _begin_consuming(self, stream: ConsumeStream, request: SubscriptionRequest) -> str:
         """Subscribe, and return the name of the other end's numbering."""
         first = mqpb.PeerConsumeRequest(
-            subscribe=subscription_to_wire(request), credit=CONSUME_CREDIT
+            subscribe=subscription_to_wire(request), credit=CREDIT_FIRST
         )
         try:
             await until_broken(partial(stream.write, first))
@@ -286,8 +294,8 @@ class UplinkSession:
             if failure.code() is grpc.StatusCode.UNIMPLEMENTED:
                 raise _UnknownCallError from failure
             raise
-        if isinstance(refusal, mqpb.ConsumeResponse):
-            raise_wire_error(refusal.error)
+        if isinstance(refusal, bytes):
+            _deliveries(refusal)
         elif await stream.code() is grpc.StatusCode.UNIMPLEMENTED:
             raise _UnknownCallError
         raise UpstreamError("the designated router ended the stream at once")
@@ -295,32 +303,53 @@ class UplinkSession:
     async def _receive(
         self,
         queue: QueueId,
-        wire: mqpb.Message,
+        received: Sequence[_Arrived],
         proofs: ReceivedProofs,
-        position: DownlinkPosition | None,
-        acknowledge: Callable[[], None],
+        acknowledge: Callable[[int], None],
     ) -> None:
-        try:
-            message = _restored(wire, proofs)
-        except RemoteProtocolError:
-            raise
-        except WaveMQError as error:
-            # One malformed message says nothing about the next, and will not be better next time.
-            self._port.peer_failed(self._namespace, error)
-            acknowledge()
-            return
-        await self._room.acquire()
-        submission = Submission(
-            DownlinkMessage(message, position),
-            partial(self._take_note, acknowledge),
-            self._namespace.to_text(),
-        )
-        self._port.received(queue, (submission,))
+        """Hand messages on together, as far as there is room for them."""
+        submissions: list[Submission[DownlinkMessage]] = []
+        connection = self._namespace.to_text()
+        for position, content in received:
+            index = 0 if position is None else position.index
+            if self._unanswered + len(submissions) >= RECEIVED_MAX:
+                self._hand_on(queue, submissions)
+                submissions = []
+                await self._wait_room()
+            try:
+                message = _restored(content, proofs)
+            except RemoteProtocolError:
+                self._hand_on(queue, submissions)  # what came before is good
+                raise
+            except WaveMQError as error:
+                # One malformed message says nothing about the next, and will not be better next
+                # time.
+                self._port.peer_failed(self._namespace, error)
+                acknowledge(index)
+                continue
+            take_note = partial(self._take_note, acknowledge, index)
+            submissions.append(
+                Submission(DownlinkMessage(message, position), take_note, connection)
+            )
+        self._hand_on(queue, submissions)
 
-    def _take_note(self, acknowledge: Callable[[], None], error: WaveMQError | None) -> None:
+    def _hand_on(self, queue: QueueId, submissions: Sequence[Submission[DownlinkMessage]]) -> None:
+        if submissions:
+            self._unanswered += len(submissions)
+            self._port.received(queue, submissions)
+
+    async def _wait_room(self) -> None:
+        while self._unanswered >= RECEIVED_MAX:
+            self._has_room.clear()
+            await self._has_room.wait()
+
+    def _take_note(
+        self, acknowledge: Callable[[int], None], index: int, error: WaveMQError | None
+    ) -> None:
         del error  # who refused it has counted it
-        self._room.release()
-        acknowledge()
+        self._unanswered -= 1
+        self._has_room.set()
+        acknowledge(index)
 
     # --- queries ----------------------------------------------------------------------------
 
@@ -350,13 +379,42 @@ class UplinkSession:
             yield batch
 
 
-def _restored(wire: mqpb.Message, proofs: ReceivedProofs) -> Message:
+async def _acknowledge(
+    stream: ConsumeStream, credit: DownlinkCredit, indexes: Sequence[int]
+) -> None:
+    """Acknowledge deliveries, and ask for more or fewer at a time if they come so."""
+    changed = credit.note(len(indexes), asyncio.get_running_loop().time())
+    await stream.write(mqpb.PeerConsumeRequest(acknowledged=indexes, credit=changed))
+
+
+def _deliveries(response: bytes) -> Sequence[ReceivedDelivery]:
+    """Return the deliveries of a response.
+
+    Raises:
+        RemoteProtocolError: it is none.
+        WaveMQError: the error in it.
+    """
+    try:
+        return deliveries_from_wire(response)
+    except DecodeError as error:
+        raise RemoteProtocolError("the response is no protobuf message") from error
+
+
+def _restored(content: CutMessage | mqpb.Message, proofs: ReceivedProofs) -> Message:
+    """Return a message with its proof.
+
+    Raises:
+        RemoteProtocolError: its proof is not known.
+        RequestError, ObjectError: a field is missing, malformed or over its limit.
+    """
+    if isinstance(content, CutMessage):
+        return content.message(proofs.restore(content.proof, content.reference))
     # The proof comes first: later messages may refer to it even if this one is refused.
-    proof = proofs.restore(proof_from_wire(wire.proofDER), proof_reference_from_wire(wire))
-    return replace(message_from_wire(wire), proof=proof)
+    proof = proofs.restore(proof_from_wire(content.proofDER), proof_reference_from_wire(content))
+    return replace(message_from_wire(content), proof=proof)
 
 
-def _ignore() -> None:
+def _ignore(_: int) -> None:
     """Acknowledge nothing, to a peer that does not ask for it."""
 
 

@@ -8,14 +8,18 @@ peer is hostile; nothing enters the core unverified, and what is held back is bo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+import structlog
+
+from wavemq.clock import Instant
 from wavemq.errors import QueueError, WaveMQError, is_verdict
 from wavemq.messages.message import Message
 from wavemq.messages.verified import Verified
 from wavemq.net.lanes import Lanes
-from wavemq.net.transport import Answer, PeerFrames
+from wavemq.net.transport import Answer, PeerFrame, PeerFrames
 from wavemq.router.doorway import Doorway
 from wavemq.router.driver import Answer as CoreAnswer
 from wavemq.router.guard import guarded
@@ -26,9 +30,11 @@ from wavemq.wave.hashes import Hash
 HELD_BACK_MAX: Final = 4096
 """Topics of one stream; a site router of ours has fewer frames under way."""
 
+_log = structlog.get_logger("wavemq.router.door")
+
 Key = tuple[str, Hash, str]
 Checked = Verified[Message] | WaveMQError
-Checking = tuple[Key, bool, Answer, asyncio.Task[Checked]]
+Checking = tuple[PeerFrame, Checked | asyncio.Task[Checked]]
 
 
 class StreamedPeerFrames(PeerFrames):
@@ -47,45 +53,65 @@ class StreamedPeerFrames(PeerFrames):
         self._lanes: Lanes[Key, Checking] = Lanes(doorway.group, self._wait_and_take)
         self._held_back: dict[Key, None] = {}
 
-    def put(self, message: Message, resumes: bool, answer: Answer) -> None:  # noqa: FBT001
-        """Check a message, and have the core take it in its turn."""
-        key = _key(message)
+    def put(self, frames: Sequence[PeerFrame]) -> None:
+        """Check messages, and have the core take them in their turns."""
         now = self._clock.now()
-        if not self._lanes.is_busy(key):
-            known = self._admission.known_message(message, now)
-            if known is not None:
-                self._take(key, resumes, answer, known)
-                return
-        check = guarded("PeerPublishStream", self._admission.check_message(message, now))
-        self._lanes.put(key, (key, resumes, answer, self._group.create_task(check)))
+        known = self._known([frame.message for frame in frames], now)
+        for frame, checked in zip(frames, known, strict=True):
+            if checked is not None and (
+                self._lanes.is_idle or not self._lanes.is_busy(_key(frame.message))
+            ):
+                self._take(frame, checked)
+            else:
+                checking = checked or self._check(frame.message, now)
+                self._lanes.put(_key(frame.message), (frame, checking))
+        self._driver.turn()
+
+    def _known(self, messages: Sequence[Message], now: Instant) -> Sequence[Checked | None]:
+        """Check what can be checked without waiting; a defect costs no more than that."""
+        try:
+            return self._admission.known_messages(messages, now)
+        except Exception:  # noqa: BLE001 - logged whole; each is then checked by itself
+            _log.exception("door_failed", what="PeerPublishStream")
+            return [None] * len(messages)
+
+    def _check(self, message: Message, now: Instant) -> asyncio.Task[Checked]:
+        check = self._admission.check_message(message, now)
+        return self._group.create_task(guarded("PeerPublishStream", check))
 
     def hold_back(self, message: Message, error: WaveMQError, answer: Answer) -> None:
         """Refuse a message that cannot even be checked now, and what follows it."""
         self._refuse(_key(message), answer, error)
 
     async def _wait_and_take(self, checking: Checking) -> None:
-        key, resumes, answer, task = checking
-        self._take(key, resumes, answer, await task)
+        frame, checked = checking
+        self._take(frame, await checked if isinstance(checked, asyncio.Task) else checked)
 
-    def _take(self, key: Key, resumes: bool, answer: Answer, checked: Checked) -> None:  # noqa: FBT001
-        if resumes:
-            self._held_back.pop(key, None)
-        if key in self._held_back:
-            error = QueueError("an earlier message of its topic was not taken; resume with that")
-            self._refuse(key, answer, error)
-        elif isinstance(checked, WaveMQError):
-            self._refuse(key, answer, checked)
+    def _take(self, frame: PeerFrame, checked: Checked) -> None:
+        # Mostly nothing is held back, and then nobody needs to know what it would be called.
+        if self._held_back:
+            key = _key(frame.message)
+            if frame.resumes:
+                self._held_back.pop(key, None)
+            if key in self._held_back:
+                error = QueueError(
+                    "an earlier message of its topic was not taken; resume with that"
+                )
+                self._refuse(key, frame.answer, error)
+                return
+        if isinstance(checked, WaveMQError):
+            self._refuse(_key(frame.message), frame.answer, checked)
         else:
             self._driver.request(
                 lambda request: PeerMessagePublished(request, checked),
-                partial(self._answer, key, answer),
+                partial(self._answer, frame),
             )
 
-    def _answer(self, key: Key, answer: Answer, of_core: CoreAnswer) -> None:
+    def _answer(self, frame: PeerFrame, of_core: CoreAnswer) -> None:
         if isinstance(of_core, Reply) and of_core.error is not None:
-            self._refuse(key, answer, of_core.error)
+            self._refuse(_key(frame.message), frame.answer, of_core.error)
         else:
-            answer(None)
+            frame.answer(None)
 
     def _refuse(self, key: Key, answer: Answer, error: WaveMQError) -> None:
         self._counts.peer_publishes_refused += 1

@@ -19,7 +19,7 @@ from wavemq.errors import AuthorizationError, UnavailableError, UnsubscribedErro
 from wavemq.messages.message import Message
 from wavemq.messages.verified import Verified
 from wavemq.net.lanes import Lanes
-from wavemq.net.transport import DownlinkMessage, Submission, UplinkPort
+from wavemq.net.transport import Answer, DownlinkMessage, Submission, UplinkPort
 from wavemq.router.doorway import Doorway
 from wavemq.router.guard import guarded
 from wavemq.routing.events import (
@@ -36,9 +36,8 @@ from wavemq.routing.records import Place, QueueId
 from wavemq.wave.hashes import Hash
 from wavemq.wire.handshake import RouterClaim
 
-Checking = tuple[
-    QueueId, Submission[DownlinkMessage], asyncio.Task[Verified[Message] | WaveMQError]
-]
+Checked = Verified[Message] | WaveMQError
+Checking = tuple[QueueId, Submission[DownlinkMessage], Checked | asyncio.Task[Checked]]
 CHECK_SECONDS_MAX: Final = 10.0
 """How long a message is held that cannot be checked now, and with it what follows it."""
 CHECK_PAUSE_SECONDS: Final = 0.25
@@ -121,9 +120,25 @@ class UplinkDoor(UplinkPort):
 
     def received(self, queue: QueueId, submissions: Sequence[Submission[DownlinkMessage]]) -> None:
         """Check messages side by side, and have the core take them in order."""
-        for submission in submissions:
-            checking = self._group.create_task(self._check(submission.request.message))
+        known = self._known([one.request.message for one in submissions])
+        settled: list[Answer] = []
+        for submission, checked in zip(submissions, known, strict=True):
+            if checked is not None and not self._lanes.is_busy(queue):
+                self._take(queue, submission, checked, settled)
+                continue
+            message = submission.request.message
+            checking = checked or self._group.create_task(self._check(message))
             self._lanes.put(queue, (queue, submission, checking))
+        self._settle(settled)
+        self._driver.turn()
+
+    def _known(self, messages: Sequence[Message]) -> Sequence[Checked | None]:
+        """Check what can be checked without waiting; a defect costs no more than that."""
+        try:
+            return self._admission.known_messages(messages, self._clock.now())
+        except Exception:  # noqa: BLE001 - logged whole; each is then checked by itself
+            _log.exception("door_failed", what="PeerConsume")
+            return [None] * len(messages)
 
     async def _check(self, message: Message) -> Verified[Message] | WaveMQError:
         """Check a message; again and again for a while if that cannot be done just now."""
@@ -139,21 +154,45 @@ class UplinkDoor(UplinkPort):
             pause_s *= 2
 
     async def _receive(self, checking: Checking) -> None:
-        queue, submission, task = checking
-        checked = await task
+        queue, submission, checked = checking
+        settled: list[Answer] = []
+        known = await checked if isinstance(checked, asyncio.Task) else checked
+        self._take(queue, submission, known, settled)
+        self._settle(settled)
+
+    def _take(
+        self,
+        queue: QueueId,
+        submission: Submission[DownlinkMessage],
+        checked: Checked,
+        settled: list[Answer],
+    ) -> None:
+        """Hand a message to the core; its answer is told now or is among `settled`."""
         received = submission.request
-        if isinstance(checked, WaveMQError):
-            self._counts.deliveries_unproved += 1
-            _log.warning(
-                "downlink_message_refused",
-                source=received.message.source.to_text(),
-                topic=received.message.topic.text,
-                reason=checked.reason,
-            )
-            if isinstance(checked, UnavailableError):
-                self._driver.report(DownlinkUnverifiable(queue, received.position))
-            submission.answer(checked)
+        if not isinstance(checked, WaveMQError):
+            self._driver.report(DownlinkReceived(queue, checked, received.position))
+            settled.append(submission.answer)
             return
-        self._driver.report(DownlinkReceived(queue, checked, received.position))
-        # More may come when this is on disk: a slow disk slows the stream, not the memory.
-        self._driver.when_settled(partial(submission.answer, None))
+        self._counts.deliveries_unproved += 1
+        _log.warning(
+            "downlink_message_refused",
+            source=received.message.source.to_text(),
+            topic=received.message.topic.text,
+            reason=checked.reason,
+        )
+        if isinstance(checked, UnavailableError):
+            self._driver.report(DownlinkUnverifiable(queue, received.position))
+        submission.answer(checked)
+
+    def _settle(self, answers: Sequence[Answer]) -> None:
+        """Tell answers when what was reported is on disk.
+
+        More may come then: a slow disk slows the stream, not the memory.
+        """
+        if answers:
+            self._driver.when_settled(partial(_tell, answers))
+
+
+def _tell(answers: Sequence[Answer]) -> None:
+    for answer in answers:
+        answer(None)

@@ -25,6 +25,7 @@ REMEMBERED_PER_QUEUE: Final = 256
 REMEMBERED_MAX: Final = 262_144
 """Messages that are recognised in all, some 30 MB; scopes that were quiet for longest go first."""
 _LANES_CACHED: Final = 16_384
+_ORIGINS_CACHED: Final = 4096
 _SCOPE_BYTES: Final = 16
 
 
@@ -35,6 +36,7 @@ def lane_key(origin_router: str, topic: str) -> LaneKey:
     return LaneKey(int.from_bytes(digest, "big", signed=True))
 
 
+@lru_cache(_ORIGINS_CACHED)
 def origin_scope(origin_router: str) -> Scope:
     """Return the scope of what comes from site routers, by who formed it."""
     return Scope(b"o" + _short(origin_router))
@@ -59,6 +61,7 @@ def message_identity(message: Message) -> int | None:
     return int.from_bytes(digest.digest(), "big")
 
 
+@lru_cache(_ORIGINS_CACHED)
 def _short(text: str) -> bytes:
     """Return 16 bytes for a text of any length."""
     return blake2b(text.encode(), digest_size=_SCOPE_BYTES).digest()

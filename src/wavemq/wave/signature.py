@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wavemq._kernel import MessageVerifier
 from wavemq.crypto import signing
 from wavemq.errors import InvalidSignatureError, MalformedDERError, ProofInvalidError
 from wavemq.wave import der
@@ -57,3 +58,12 @@ def verify(signer: Entity, signature: bytes, content: bytes) -> None:
     if not keys:
         raise InvalidSignatureError("the signer has no message signing key")
     signing.verify(keys[0], raw, content)
+
+
+def head_verifier() -> MessageVerifier:
+    """Return what checks messages by their heads (fields from `tbs` on) in bulk.
+
+    Whoever asks it must act upon every answer that is not True. None says that a signature is of
+    another form than ours are: `verify` tells what is wrong with it.
+    """
+    return MessageVerifier(encode(bytes(signing.SIGNATURE_BYTES))[: -signing.SIGNATURE_BYTES])

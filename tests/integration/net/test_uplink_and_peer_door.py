@@ -742,10 +742,11 @@ async def test_frames_whose_answers_are_not_read_are_not_taken_without_end() -> 
         await is_read.wait()
         answered.extend(one.sequence for one in answers.refused)
 
-    async def requests() -> AsyncIterator[mqpb.PeerPublishFrames]:
+    async def requests() -> AsyncIterator[bytes]:
         for number in range(3 * UNANSWERED_MAX):
             asked.append(number)
-            yield mqpb.PeerPublishFrames(frames=[frame(number, mqpb.Message())])
+            request = mqpb.PeerPublishFrames(frames=[frame(number, mqpb.Message())])
+            yield request.SerializeToString()
 
     receiving = FrameReceiving(port.publish_stream(), proofs, Answering(write, Unanswered()))
     serving = asyncio.ensure_future(receiving.serve(requests()))
@@ -763,12 +764,12 @@ async def test_frame_that_shows_a_defect_is_refused_and_the_stream_goes_on() -> 
     async def write(answers: mqpb.PublishAnswers) -> None:
         written.append(answers)
 
-    async def requests() -> AsyncIterator[mqpb.PeerPublishFrames]:
+    async def requests() -> AsyncIterator[bytes]:
         whole = message_to_wire(message(7), proof=b"proof")
-        yield mqpb.PeerPublishFrames(frames=[frame(1, whole)])
+        yield mqpb.PeerPublishFrames(frames=[frame(1, whole)]).SerializeToString()
         await asyncio.sleep(0.05)
         port.failure = None
-        yield mqpb.PeerPublishFrames(frames=[frame(2, whole)])
+        yield mqpb.PeerPublishFrames(frames=[frame(2, whole)]).SerializeToString()
         await asyncio.sleep(0.05)
 
     answering = Answering(write, Unanswered())

@@ -35,6 +35,7 @@ from wavemq.messages.message import (
 from wavemq.messages.topic import Topic, TopicFilter
 from wavemq.messages.verified import Verified
 from wavemq.wave import signature
+from wavemq.wire.encoding import head_of
 
 
 def message(
@@ -426,3 +427,34 @@ async def test_own_designation_must_route_everything_for_this_router(world: Worl
         for proof, router in ((good, "bob"), (narrow, "alice"), (other, "alice")):
             with pytest.raises(ProofInvalidError):
                 await admission.check_designation(proof, router=world.hash(router), now=NOW)
+
+
+async def test_batch_of_messages_with_heads_gets_the_answers_of_single_checks(
+    world: World, proof: bytes
+) -> None:
+    good = message(world, "alice", "a/b", proof)
+    forged = replace(good, signature=message(world, "alice", "a/c", proof).signature)
+    malformed = replace(good, signature=b"\x30\x00")
+    unknown = message(world, "alice", "a/unknown", proof)
+    batch = [good, forged, malformed, unknown, good]
+    async with world.engine() as engine:
+        admission = Admission(engine)
+        await admission.check_message(good, NOW)
+        for are_encoded in (False, True):
+            if are_encoded:
+                for one in batch:
+                    head_of(one)
+            before = admission.statistics()
+            answers = admission.known_messages(batch, NOW)
+            assert [type(one) for one in answers] == [
+                Verified,
+                InvalidSignatureError,
+                ProofInvalidError,
+                type(None),
+                Verified,
+            ]
+            counts = admission.statistics()
+            assert counts.admitted - before.admitted == 2
+            assert counts.refused_signatures - before.refused_signatures == 1
+            assert counts.refused_proofs - before.refused_proofs == 1
+        assert admission.known_messages([], NOW) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,6 +20,7 @@ from wavemq.errors import (
 )
 from wavemq.messages.message import Message
 from wavemq.messages.verified import Verified
+from wavemq.net.transport import PeerFrame
 from wavemq.router.doorway import Doorway
 from wavemq.router.peer_frames import StreamedPeerFrames
 from wavemq.routing.effects import Reply
@@ -43,9 +44,17 @@ class Ground:
         )
         self.frames = StreamedPeerFrames(cast(Doorway, doorway))
 
-    def known_message(self, one: Message, now: Instant) -> Verified[Message] | WaveMQError | None:
+    def known_messages(
+        self, messages: Sequence[Message], now: Instant
+    ) -> list[Verified[Message] | WaveMQError | None]:
         del now
-        return None if number_of(one) in self.verdicts else Verified(one, Instant(1))
+        return [
+            None if number_of(one) in self.verdicts else Verified(one, Instant(1))
+            for one in messages
+        ]
+
+    def turn(self) -> None:
+        """Do nothing: requests are answered at once."""
 
     async def check_message(self, one: Message, now: Instant) -> Verified[Message]:
         del now
@@ -71,7 +80,7 @@ class Ground:
     async def put(self, *numbers: int, topic: str = "a", resumes: bool = False) -> None:
         for number in numbers:
             one = message(number, topic=topic)
-            self.frames.put(one, resumes, partial(self._note, number))
+            self.frames.put([PeerFrame(one, resumes, partial(self._note, number))])
         await asyncio.sleep(0.01)
 
 

@@ -8,6 +8,7 @@ was revoked is refused from the moment at which a router has heard of it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from wavemq.clock import Instant
@@ -27,14 +28,17 @@ class SimulatedAuthority:
         self.revoked: set[Hash] = set()
         self.is_storage_silent = False
 
-    def known_message(
-        self, message: Message, now: Instant
-    ) -> Verified[Message] | WaveMQError | None:
+    def known_messages(
+        self, messages: Sequence[Message], now: Instant
+    ) -> list[Verified[Message] | WaveMQError | None]:
         """Answer every third message at once, as a memory of verdicts does without storage."""
         del now
-        if message.signature[0] % 3 or message.source in self.revoked:
-            return None
-        return restored_from_journal(message, FOREVER)
+        return [
+            None
+            if one.signature[0] % 3 or one.source in self.revoked
+            else restored_from_journal(one, FOREVER)
+            for one in messages
+        ]
 
     async def check_message(self, message: Message, now: Instant) -> Verified[Message]:
         """Return a message whose source may publish."""
