@@ -17,8 +17,11 @@ mod functions;
 mod gt;
 mod hashes;
 mod http2;
+mod kem;
+mod kem_bindings;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+mod lines;
 mod lqibe;
 mod messages;
 mod multiples;
@@ -40,6 +43,7 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<bindings::WkdParams>()?;
     module.add_class::<bindings::WkdMasterKey>()?;
     module.add_class::<bindings::WkdSecretKey>()?;
+    kem_bindings::register(module)?;
     messages::register(module)?;
     functions::register(module)
 }
