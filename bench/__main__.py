@@ -11,7 +11,16 @@ from rich.table import Table
 
 from bench.measurement import Measurement
 
-SUITES = ("crypto", "authority", "graphs", "sync", "journal", "waiting", "throughput")
+SUITES = (
+    "crypto",
+    "authority",
+    "graphs",
+    "sync",
+    "journal",
+    "waiting",
+    "throughput",
+    "encryption",
+)
 
 
 def main(arguments: list[str]) -> int:
