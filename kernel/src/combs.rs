@@ -8,6 +8,7 @@
 //! A comb takes as long to make as four products without one, and 12 KiB (G2: 24 KiB, GT: 72 KiB).
 
 use blst::*;
+use zeroize::Zeroizing;
 
 use crate::hashes::R_LE;
 use crate::points::{Scalar, G1, G2};
@@ -76,7 +77,7 @@ impl<E: Element<W>, const W: usize> Comb<E, W> {
             for (table, entries) in self.entries.chunks_exact(ENTRIES).enumerate() {
                 let column = table * STEPS + step;
                 let index = (0..TEETH).fold(0u8, |index, tooth| {
-                    index | (place(&places, tooth * SPACING + column) << tooth)
+                    index | (place(&*places, tooth * SPACING + column) << tooth)
                 });
                 // Where the highest digit is -1, the entry with all digits turned, negated.
                 let is_negative = index >> (TEETH - 1) == 0;
@@ -117,7 +118,7 @@ fn sums<E: Element<W>, const W: usize>(element: &E) -> Vec<E> {
 /// Digits of the scalar, or of its negation where that is the odd one: a one for +1, a zero for -1.
 ///
 /// An odd number k below 2^PLACES is the sum of (2 c_i - 1) 2^i where c = (k + 2^PLACES - 1) / 2.
-fn recode(scalar: &Scalar) -> ([u8; PLACES / 8], bool) {
+fn recode(scalar: &Scalar) -> (Zeroizing<[u8; PLACES / 8]>, bool) {
     let is_even = scalar.0[0] & 1 == 0;
     let mask = std::hint::black_box(0u8.wrapping_sub(u8::from(is_even)));
     let mut odd = Scalar::default();
@@ -127,7 +128,7 @@ fn recode(scalar: &Scalar) -> ([u8; PLACES / 8], bool) {
         borrow = (difference >> 8) & 1;
         *out = (own & !mask) | (difference as u8 & mask);
     }
-    let mut places = [0u8; PLACES / 8];
+    let mut places = Zeroizing::new([0u8; PLACES / 8]);
     for (index, digits) in places.iter_mut().enumerate() {
         let at = |index: usize| odd.0.get(index).copied().unwrap_or(0);
         *digits = at(index) >> 1 | at(index + 1) << 7;

@@ -119,7 +119,9 @@ class ContentCipher:
             MessageDecryptError: there is no key for it; after a synchronization there may be.
         """
         held = perspective.state.graph.keys.reader_keys
-        found = await self._opening.run(Opening(ciphertext, perspective.secret, held))
+        found = await self._opening.run(
+            Opening(ciphertext, perspective.secret, held), party=perspective.hash
+        )
         if found is not None:
             return found
         # By itself, since trying all keys may take long.

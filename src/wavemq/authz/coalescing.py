@@ -9,8 +9,8 @@ batch is bounded here, so that nobody waits long behind it.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from wavemq.errors import WaveMQError
@@ -26,7 +26,9 @@ BATCH_MAX: Final = 32
 
 
 class Coalescing(Generic[PieceT, ResultT]):
-    """One batch under way at a time, in the order in which pieces came.
+    """One batch under way at a time, the pieces of one party in the order in which they came.
+
+    A batch takes one piece of each party in turn, so that nobody queues behind all of another's.
 
     Args:
         workers: where batches are done.
@@ -44,18 +46,24 @@ class Coalescing(Generic[PieceT, ResultT]):
         self._workers = workers
         self._work = work
         self._batch_max = batch_max
-        self._waiting: deque[tuple[PieceT, asyncio.Future[ResultT]]] = deque()
+        self._waiting: OrderedDict[Hashable, deque[tuple[PieceT, asyncio.Future[ResultT]]]] = (
+            OrderedDict()
+        )
         self._running: asyncio.Task[None] | None = None
 
-    async def run(self, piece: PieceT) -> ResultT:
+    async def run(self, piece: PieceT, *, party: Hashable = None) -> ResultT:
         """Have a piece done with others; return its result.
+
+        Args:
+            piece: what to do.
+            party: whose piece it is.
 
         Raises:
             WaveMQError: it failed.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[ResultT] = loop.create_future()
-        self._waiting.append((piece, done))
+        self._waiting.setdefault(party, deque()).append((piece, done))
         if self._running is None:
             # It begins when the loop turns: what else this turn asks for goes along.
             self._running = loop.create_task(self._run())
@@ -64,16 +72,26 @@ class Coalescing(Generic[PieceT, ResultT]):
     async def _run(self) -> None:
         try:
             while self._waiting:
-                count = min(self._batch_max, len(self._waiting))
-                taken = [self._waiting.popleft() for _ in range(count)]
                 # Whoever has given up meanwhile is left out.
-                batch = [(piece, done) for piece, done in taken if not done.done()]
+                batch = [one for one in self._take() if not one[1].done()]
                 if batch:
                     await self._do(batch)
         finally:
             self._running = None
             while self._waiting:  # cancelled: nobody else does it
-                self._waiting.popleft()[1].cancel()
+                for _, done in self._take():
+                    done.cancel()
+
+    def _take(self) -> list[tuple[PieceT, asyncio.Future[ResultT]]]:
+        taken = []
+        while self._waiting and len(taken) < self._batch_max:
+            party, lane = next(iter(self._waiting.items()))
+            taken.append(lane.popleft())
+            if lane:
+                self._waiting.move_to_end(party)
+            else:
+                del self._waiting[party]
+        return taken
 
     async def _do(self, batch: Sequence[tuple[PieceT, asyncio.Future[ResultT]]]) -> None:
         try:

@@ -69,6 +69,22 @@ async def test_what_is_asked_for_meanwhile_is_the_next_batch_and_batches_are_bou
     assert [one for batch in work.batches for one in batch] == list(range(BATCH_MAX + 2))
 
 
+async def test_nobody_queues_behind_all_of_another() -> None:
+    work = Doubling()
+    work.is_let.clear()
+    async with coalescing(work) as gathered:
+        waiting = [asyncio.ensure_future(gathered.run(0))]
+        await work.wait_begun()
+        many = range(1, 3 * BATCH_MAX)
+        waiting += [asyncio.ensure_future(gathered.run(one, party="busy")) for one in many]
+        waiting += [asyncio.ensure_future(gathered.run(one, party="late")) for one in (500, 501)]
+        await asyncio.sleep(0)
+        work.is_let.set()
+        await asyncio.gather(*waiting)
+    assert work.batches[1][:5] == [1, 500, 2, 501, 3]
+    assert [one for batch in work.batches[1:] for one in batch if one < 500] == list(many)
+
+
 async def test_a_piece_fails_by_itself() -> None:
     async with coalescing(Doubling()) as gathered:
         good, bad, also_good = await asyncio.gather(
