@@ -83,7 +83,7 @@ class Coalescing(Generic[PieceT, ResultT]):
                     done.cancel()
 
     def _take(self) -> list[tuple[PieceT, asyncio.Future[ResultT]]]:
-        taken = []
+        taken: list[tuple[PieceT, asyncio.Future[ResultT]]] = []
         while self._waiting and len(taken) < self._batch_max:
             party, lane = next(iter(self._waiting.items()))
             taken.append(lane.popleft())
