@@ -17,9 +17,17 @@ from bench import comparing, scaling
 from bench.load_generator import LoadFailedError
 from bench.measurement import Measurement
 
-SUITES = ("crypto", "authority", "graphs", "sync", "journal", "waiting", "throughput", "links")
-
-
+SUITES = (
+    "crypto",
+    "authority",
+    "graphs",
+    "sync",
+    "journal",
+    "waiting",
+    "throughput",
+    "links",
+    "encryption",
+)
 LOADS = {"compare": comparing.main, "scaling": scaling.main}
 
 

@@ -49,7 +49,7 @@ pub fn key_length(length: usize) -> PyResult<usize> {
 }
 
 /// Hashes the fixed slots of a pattern; an empty component is a free slot.
-fn attributes(slots: usize, pattern: &[Vec<u8>]) -> PyResult<Vec<Attribute>> {
+pub fn attributes(slots: usize, pattern: &[Vec<u8>]) -> PyResult<Vec<Attribute>> {
     if pattern.len() != slots {
         return Err(bad("a pattern must have one component for each slot"));
     }
@@ -74,15 +74,15 @@ fn raw_attributes(slots: usize, given: Vec<(usize, Vec<u8>)>) -> PyResult<Vec<At
 
 /// Public parameters of one WKD-IBE system, decoded and checked.
 #[pyclass(frozen, module = "wavemq._kernel")]
-pub struct WkdParams(wkdibe::Params);
+pub struct WkdParams(pub wkdibe::Params);
 
 /// The master key of one WKD-IBE system.
 #[pyclass(frozen, module = "wavemq._kernel")]
-pub struct WkdMasterKey(wkdibe::MasterKey);
+pub struct WkdMasterKey(pub wkdibe::MasterKey);
 
 /// A WKD-IBE secret key, decoded and checked.
 #[pyclass(frozen, module = "wavemq._kernel")]
-pub struct WkdSecretKey(wkdibe::SecretKey);
+pub struct WkdSecretKey(pub wkdibe::SecretKey);
 
 #[pymethods]
 impl WkdParams {

@@ -23,7 +23,7 @@ fn master32(master: &[u8]) -> PyResult<[u8; 32]> {
         .map_err(|_| bad("an IBE master key has 32 bytes"))
 }
 
-fn g1(data: &[u8]) -> PyResult<G1> {
+pub fn g1(data: &[u8]) -> PyResult<G1> {
     G1::from_compressed(data).map_err(|error| bad(error.text()))
 }
 
@@ -185,7 +185,7 @@ fn lq_check_params(py: Python<'_>, data: &[u8]) -> PyResult<()> {
     locked(py, || lq_params(data).map(|_| ()))?
 }
 
-fn lq_params(data: &[u8]) -> PyResult<(G2, G2)> {
+pub fn lq_params(data: &[u8]) -> PyResult<(G2, G2)> {
     if data.len() != 192 {
         return Err(bad("IBE parameters have 192 bytes"));
     }

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use blst::*;
 
+use crate::combs::{field_of, Comb, Element};
 use crate::field::{fp_from_be, fp_to_be, FP_BYTES};
 use crate::points::{Scalar, G1, G2};
 
@@ -31,6 +32,28 @@ impl Miller {
 
     pub fn times(&self, other: &Self) -> Self {
         Self(mul(&self.0, &other.0))
+    }
+
+    pub fn one() -> Self {
+        Self(one())
+    }
+
+    pub fn square(&mut self) {
+        let before = self.0;
+        // SAFETY: both are valid elements.
+        unsafe { blst_fp12_sqr(&mut self.0, &before) };
+    }
+
+    /// Multiplies it by a line, whose three coefficients stand where blst puts them.
+    pub fn times_line(&mut self, line: &blst_fp6) {
+        let before = self.0;
+        // SAFETY: all are valid elements.
+        unsafe { blst_fp12_mul_by_xy00z0(&mut self.0, &before, line) };
+    }
+
+    pub fn conjugate(&mut self) {
+        // SAFETY: the element is valid.
+        unsafe { blst_fp12_conjugate(&mut self.0) };
     }
 
     pub fn finish(&self) -> Gt {
@@ -98,99 +121,81 @@ impl Gt {
     }
 }
 
-/// Teeth of the comb; 2^TEETH elements are kept.
-const TEETH: usize = 5;
-/// Distance between teeth; TEETH * SPACING covers the 255 bits of a scalar.
-const SPACING: usize = 51;
 const WORDS: usize = size_of::<blst_fp12>() / 8;
 
-type Words = [u64; WORDS];
+/// Powers of one element.
+pub type PowerComb = Comb<Gt, WORDS>;
 
-fn to_words(value: &blst_fp12) -> Words {
-    let mut words = [0u64; WORDS];
-    let mut place = 0;
-    for part in value
+fn fields(value: &blst_fp12) -> impl Iterator<Item = &blst_fp> {
+    value
         .fp6
         .iter()
         .flat_map(|six| six.fp2.iter())
         .flat_map(|two| two.fp.iter())
-    {
-        words[place..place + 6].copy_from_slice(&part.l);
-        place += 6;
+}
+
+/// The group is written multiplicatively, the trait additively.
+impl Element<WORDS> for Gt {
+    fn identity() -> Self {
+        Self(one())
     }
-    words
-}
-
-fn from_words(words: &Words) -> blst_fp12 {
-    let mut value = blst_fp12::default();
-    let mut place = 0;
-    for part in value
-        .fp6
-        .iter_mut()
-        .flat_map(|six| six.fp2.iter_mut())
-        .flat_map(|two| two.fp.iter_mut())
-    {
-        part.l.copy_from_slice(&words[place..place + 6]);
-        place += 6;
+    fn is_identity(&self) -> bool {
+        // SAFETY: the element is valid.
+        unsafe { blst_fp12_is_one(&self.0) }
     }
-    value
-}
-
-fn square(value: &blst_fp12) -> blst_fp12 {
-    let mut out = blst_fp12::default();
-    // SAFETY: the input is in the cyclotomic subgroup, as all outputs of pairings are.
-    unsafe { blst_fp12_cyclotomic_sqr(&mut out, value) };
-    out
-}
-
-/// Powers of one base, by a table of 18 KiB. Each look-up reads the whole table, so that neither time
-/// nor cache tells the scalar.
-#[derive(Clone)]
-pub struct Powers(Vec<Words>);
-
-impl Powers {
-    /// Entry i is the product of base^(2^(SPACING*t)) over the set bits t of i.
-    pub fn of(base: &Gt) -> Self {
-        let mut entries = vec![one()];
-        let mut tooth = base.0;
-        for place in 0..TEETH {
-            let more: Vec<blst_fp12> = entries.iter().map(|entry| mul(entry, &tooth)).collect();
-            entries.extend(more);
-            if place + 1 < TEETH {
-                for _ in 0..SPACING {
-                    tooth = square(&tooth);
+    fn plus(&self, other: &Self) -> Self {
+        self.times(other)
+    }
+    fn twice(&self) -> Self {
+        let mut out = blst_fp12::default();
+        // SAFETY: the input is in the cyclotomic subgroup, as all outputs of pairings are.
+        unsafe { blst_fp12_cyclotomic_sqr(&mut out, &self.0) };
+        Self(out)
+    }
+    fn negative(&self) -> Self {
+        self.negative_if(true)
+    }
+    fn to_words(many: &[Self]) -> Vec<[u64; WORDS]> {
+        many.iter()
+            .map(|one| {
+                let mut words = [0u64; WORDS];
+                for (place, field) in words.chunks_exact_mut(6).zip(fields(&one.0)) {
+                    place.copy_from_slice(&field.l);
                 }
-            }
-        }
-        Self(entries.iter().map(to_words).collect())
+                words
+            })
+            .collect()
     }
-
-    pub fn power(&self, scalar: &Scalar) -> Gt {
-        let bit = |place: usize| usize::from(scalar.0[place / 8] >> (place % 8) & 1);
-        let mut power = one();
-        for column in (0..SPACING).rev() {
-            let index: usize = (0..TEETH)
-                .map(|tooth| bit(tooth * SPACING + column) << tooth)
-                .sum();
-            let mut chosen = [0u64; WORDS];
-            for (place, entry) in self.0.iter().enumerate() {
-                let mask = 0u64.wrapping_sub(u64::from(std::hint::black_box(place) == index));
-                for (word, candidate) in chosen.iter_mut().zip(entry) {
-                    *word |= candidate & mask;
-                }
-            }
-            power = mul(&square(&power), &from_words(&chosen));
+    fn plus_entry(&self, entry: &[u64; WORDS], is_negative: bool) -> Self {
+        let mut factor = blst_fp12::default();
+        for (number, field) in factor
+            .fp6
+            .iter_mut()
+            .flat_map(|six| six.fp2.iter_mut())
+            .flat_map(|two| two.fp.iter_mut())
+            .enumerate()
+        {
+            *field = field_of(entry, number);
         }
-        Gt(power)
+        self.times(&Self(factor).negative_if(is_negative))
+    }
+    fn negative_if(&self, is_negative: bool) -> Self {
+        let mut out = *self;
+        // The inverse is the conjugate.
+        for (to, from) in out.0.fp6[1].fp2.iter_mut().zip(&self.0.fp6[1].fp2) {
+            // SAFETY: all are valid elements.
+            unsafe { blst_fp2_cneg(to, from, is_negative) };
+        }
+        out
     }
 }
 
 /// e(G1, G2)^scalar, by a table that is made once.
 pub fn generator_power(scalar: &Scalar) -> Gt {
-    static POWERS: OnceLock<Powers> = OnceLock::new();
+    static POWERS: OnceLock<PowerComb> = OnceLock::new();
     POWERS
-        .get_or_init(|| Powers::of(&Miller::of(&G1::generator(), &G2::generator()).finish()))
-        .power(scalar)
+        .get_or_init(|| PowerComb::of(&Miller::of(&G1::generator(), &G2::generator()).finish()))
+        .mul(scalar)
 }
 
 #[cfg(test)]

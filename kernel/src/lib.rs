@@ -18,9 +18,12 @@ mod functions;
 mod gt;
 mod hashes;
 mod http2;
+mod kem;
+mod kem_bindings;
 mod known_keys;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+mod lines;
 mod lqibe;
 mod messages;
 mod multiples;
@@ -42,6 +45,7 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<bindings::WkdParams>()?;
     module.add_class::<bindings::WkdMasterKey>()?;
     module.add_class::<bindings::WkdSecretKey>()?;
+    kem_bindings::register(module)?;
     messages::register(module)?;
     frames::register(module)?;
     functions::register(module)

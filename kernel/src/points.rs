@@ -260,6 +260,18 @@ impl G1 {
 
 impl G2 {
     pub fn from_compressed(bytes: &[u8]) -> Result<Self, PointError> {
+        let Some(affine) = Self::on_curve_from_compressed(bytes)? else {
+            return Ok(Self::default());
+        };
+        // SAFETY: the point is on the curve.
+        if unsafe { !blst_p2_affine_in_g2(&affine) } {
+            return Err(PointError::NotInSubgroup);
+        }
+        Ok(Self::from_affine(&affine))
+    }
+
+    /// A point that is on the curve, but may be outside of the group; None for infinity.
+    pub fn on_curve_from_compressed(bytes: &[u8]) -> Result<Option<blst_p2_affine>, PointError> {
         if bytes.len() != G2_COMPRESSED {
             return Err(PointError::Length);
         }
@@ -269,7 +281,7 @@ impl G2 {
         }
         if flags & FLAG_INFINITY != 0 {
             check_infinity(bytes, FLAG_COMPRESSED | FLAG_INFINITY)?;
-            return Ok(Self::default());
+            return Ok(None);
         }
         let mut plain = [0u8; G2_COMPRESSED];
         plain.copy_from_slice(bytes);
@@ -285,11 +297,7 @@ impl G2 {
         if is_greater2(&affine.y) != (flags & FLAG_GREATER != 0) {
             affine.y.fp = [fp_neg(&affine.y.fp[0]), fp_neg(&affine.y.fp[1])];
         }
-        // SAFETY: the point is on the curve.
-        if unsafe { !blst_p2_affine_in_g2(&affine) } {
-            return Err(PointError::NotInSubgroup);
-        }
-        Ok(Self::from_affine(&affine))
+        Ok(Some(affine))
     }
 
     pub fn from_uncompressed(bytes: &[u8]) -> Result<Self, PointError> {

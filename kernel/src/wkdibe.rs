@@ -6,7 +6,8 @@ use zeroize::Zeroize;
 use std::sync::OnceLock;
 
 use crate::bases::Bulk;
-use crate::gt::{generator_power, Gt, Miller, Powers, GT_BYTES};
+use crate::combs::Comb2;
+use crate::gt::{generator_power, Gt, Miller, PowerComb, GT_BYTES};
 use crate::multiples::Multiples;
 use crate::points::{normalize, PointError, Scalar, G1, G1_COMPRESSED, G2, G2_COMPRESSED};
 
@@ -54,7 +55,9 @@ pub struct Params {
     pub h: Vec<G1>,
     multiples: OnceLock<Multiples>,
     /// Of e(g2, g1); made at the first encryption.
-    powers: OnceLock<Powers>,
+    powers: OnceLock<PowerComb>,
+    /// Of g; made when a target of the system is first encrypted to.
+    comb: OnceLock<Comb2>,
 }
 
 /// The master key; wiped when dropped.
@@ -66,7 +69,7 @@ impl Drop for MasterKey {
     }
 }
 
-fn wipe(point: &mut G1) {
+pub fn wipe(point: &mut G1) {
     point.0.x.l.zeroize();
     point.0.y.l.zeroize();
     point.0.z.l.zeroize();
@@ -169,6 +172,7 @@ impl Params {
                 h,
                 multiples: OnceLock::new(),
                 powers: OnceLock::new(),
+                comb: OnceLock::new(),
             },
             master,
         )
@@ -203,6 +207,7 @@ impl Params {
             h,
             multiples: OnceLock::new(),
             powers: OnceLock::new(),
+            comb: OnceLock::new(),
         })
     }
 
@@ -232,14 +237,22 @@ impl Params {
             .add(&self.g3)
     }
 
+    /// Powers of e(g2, g1).
+    pub fn powers(&self) -> &PowerComb {
+        self.powers
+            .get_or_init(|| PowerComb::of(&Miller::of(&self.g2, &self.g1).finish()))
+    }
+
+    /// Multiples of g.
+    pub fn comb(&self) -> &Comb2 {
+        self.comb.get_or_init(|| Comb2::of(&self.g))
+    }
+
     /// Encrypts the target-group element e(k*G1, G2); returns it and the ciphertext.
     pub fn encrypt(&self, attributes: &[Attribute], k: &Scalar, s: &Scalar) -> (Gt, Ciphertext) {
         let message = generator_power(k);
-        let powers = self
-            .powers
-            .get_or_init(|| Powers::of(&Miller::of(&self.g2, &self.g1).finish()));
         let ciphertext = Ciphertext {
-            a: powers.power(s).times(&message),
+            a: self.powers().mul(s).times(&message),
             b: self.g.mul(s),
             c: self.q(attributes).mul(s),
         };

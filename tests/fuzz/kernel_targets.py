@@ -11,11 +11,13 @@ from tests.fuzz.fuzz_target import Target, each, expect
 from tests.support.vectors import vectors
 from wavemq import _kernel
 from wavemq.crypto import exchange, lqibe, signing, symmetric, wkdibe
+from wavemq.crypto.encapsulation import Opener, Openers, decapsulate_many
 from wavemq.errors import InvalidSignatureError
 from wavemq.wave.bundle import ContentKey
 from wavemq.wave.partition import Partition
 
 _CRYPTO: Final = vectors("crypto")
+_OPENERS: Final = Openers()
 _PATTERN: Final[Partition] = (b"\x00e2ee", *(b"",) * 19)
 _WHOLE: Final[Partition] = tuple(bytes((slot + 1,)) for slot in range(20))
 
@@ -94,8 +96,24 @@ def _oaque_key() -> bytes:
 
 def _oaque_ciphertext(given: bytes) -> None:
     params = seeds.entity_of("ns").oaque_params
+    opener = _OPENERS.of_pattern(_held_key(), _PATTERN)
+    _same_in_bulk(opener, given[2:722], lambda: _decapsulated(given[2:722]))
     for holder in (seeds.secret_of("ns").oaque_master, wkdibe.SecretKey(_held_key())):
         wkdibe.decrypt(holder, params, _PATTERN, given)
+
+
+def _decapsulated(ciphertext: bytes) -> bytes:
+    return _kernel.WkdSecretKey.from_bytes(_held_key()).decapsulate(20, _PATTERN, ciphertext, 28)
+
+
+def _same_in_bulk(opener: Opener, ciphertext: bytes, alone: Callable[[], bytes]) -> None:
+    """Expect the same key in bulk as by itself, or none where that refuses the ciphertext."""
+    (found,) = decapsulate_many([(opener, ciphertext)], 28)
+    try:
+        key = alone()
+    except _kernel.EncodingError:
+        key = None
+    expect(fact=found == key, otherwise="another key in bulk")
 
 
 @cache
@@ -130,8 +148,19 @@ def _ibe_message() -> bytes:
 
 
 def _ibe_ciphertext(given: bytes) -> None:
-    key = seeds.secret_of("ns").ibe_master.extract(b"identity")
-    lqibe.decrypt(key, lqibe.identity_point(b"identity"), given)
+    key, point = _ibe_key(), lqibe.identity_point(b"identity")
+    opener = _OPENERS.of_identity(key.to_bytes(), point)
+    _same_in_bulk(
+        opener,
+        given[2:98],
+        lambda: _kernel.lq_decapsulate(key.to_bytes(), point, given[2:98], 28),
+    )
+    lqibe.decrypt(key, point, given)
+
+
+@cache
+def _ibe_key() -> lqibe.SecretKey:
+    return seeds.secret_of("ns").ibe_master.extract(b"identity")
 
 
 def _ibe_secrets() -> list[bytes]:

@@ -15,11 +15,14 @@ from tests.fuzz import decoder_seeds as seeds
 from tests.fuzz.fuzz_target import Target, each, expect
 from tests.support.vectors import b64, vectors
 from wavemq.crypto import exchange, lqibe, wkdibe
+from wavemq.crypto.encapsulation import Openers
 from wavemq.crypto.symmetric import open_sealed, seal
+from wavemq.errors import WaveMQError
 from wavemq.wave import attestation_open, der, signature
 from wavemq.wave.attestation import Attestation, PlainBody, Wr1Body
 from wavemq.wave.bundle import ContentKey, KeyBundle, LabelKey, read_addendums
 from wavemq.wave.encrypted import EncryptedMessage, ReaderKeys, decrypt_message
+from wavemq.wave.encrypted_bulk import Opening, decrypt_messages
 from wavemq.wave.entity import Entity, parse_entity
 from wavemq.wave.hashes import Hash
 from wavemq.wave.keyring import EntitySecret, is_protected
@@ -360,7 +363,13 @@ def _encrypted_message(given: bytes) -> None:
 
 
 def _read(message: bytes, reader: EntitySecret, held: ReaderKeys | None) -> None:
-    decrypt_message(message, reader, lambda _: held)
+    (in_bulk,) = decrypt_messages([Opening(message, reader, lambda _: held)], _OPENERS)
+    try:
+        content = decrypt_message(message, reader, lambda _: held)
+    except WaveMQError as error:
+        expect(fact=in_bulk is None or type(in_bulk) is type(error), otherwise="in bulk it opens")
+        raise
+    expect(fact=in_bulk in (None, content), otherwise="in bulk it opens to something else")
 
 
 @cache
@@ -414,6 +423,7 @@ def _message_envelopes() -> list[bytes]:
     return [der.sequence(der.sequence(*(der.octets(one) for one in slots)), der.octets(sealed))]
 
 
+_OPENERS = Openers()
 _CONTENT_KEY = bytes(28)
 
 

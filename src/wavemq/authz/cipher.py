@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from wavemq.authz.coalescing import Coalescing
 from wavemq.authz.validity import period_of_entity
-from wavemq.errors import LookupFailureError
-from wavemq.wave.encrypted import decrypt_message, encrypt_message
+from wavemq.crypto.encapsulation import Openers
+from wavemq.errors import InvalidParameterError, LookupFailureError
+from wavemq.wave.encrypted import decrypt_message, encrypt_message, message_partition
+from wavemq.wave.encrypted_bulk import Opening, Sealing, decrypt_messages, encrypt_messages
 
 if TYPE_CHECKING:
     from wavemq.authz.library import Library
@@ -29,7 +32,7 @@ PATIENCE_SECONDS: Final = 0.1
 
 
 class ContentCipher:
-    """Encrypts and decrypts in worker threads.
+    """Encrypts and decrypts in worker threads, what is asked for at the same time together.
 
     Args:
         library: resolves entities.
@@ -41,6 +44,16 @@ class ContentCipher:
         self._library = library
         self._revocations = revocations
         self._workers = workers
+        openers = Openers()
+        self._sealing: Coalescing[Sealing, bytes] = Coalescing(workers, encrypt_messages)
+        self._opening: Coalescing[Opening, bytes | None] = Coalescing(
+            workers, lambda openings: decrypt_messages(openings, openers)
+        )
+
+    async def aclose(self) -> None:
+        """Give up what waits for being encrypted or decrypted."""
+        await self._sealing.aclose()
+        await self._opening.aclose()
 
     async def encrypt(
         self,
@@ -81,6 +94,11 @@ class ContentCipher:
             through = await usable_entity(
                 self._library, self._revocations, namespace, namespace_location, now
             )
+        if through is not None and reader is None:
+            if not content:
+                raise InvalidParameterError("there is nothing to encrypt")
+            partition = message_partition(resource, period.not_before, period.not_after)
+            return await self._sealing.run(Sealing(content, through, namespace_location, partition))
         return await self._workers.run(
             encrypt_message,
             content,
@@ -100,12 +118,14 @@ class ContentCipher:
             MalformedObjectError: a key opened it, but what it leads to is unsound.
             MessageDecryptError: there is no key for it; after a synchronization there may be.
         """
-        return await self._workers.run(
-            decrypt_message,
-            ciphertext,
-            perspective.secret,
-            perspective.state.graph.keys.reader_keys,
+        held = perspective.state.graph.keys.reader_keys
+        found = await self._opening.run(
+            Opening(ciphertext, perspective.secret, held), party=perspective.hash
         )
+        if found is not None:
+            return found
+        # By itself, since trying all keys may take long.
+        return await self._workers.run(decrypt_message, ciphertext, perspective.secret, held)
 
 
 async def usable_entity(

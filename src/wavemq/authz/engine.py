@@ -121,6 +121,7 @@ class Engine:
     async def aclose(self) -> None:
         """Cancel what is running in the background and close the state."""
         await self._perspectives.aclose()
+        await self._cipher.aclose()
         await self.jedi.aclose()
         await self._library.aclose()
         await self.revocations.aclose()

@@ -12,6 +12,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from wavemq.authz.bounded import BoundedCache
 from wavemq.wave.encrypted import ReaderKeys
 from wavemq.wave.partition import matches
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from wavemq.wave.partition import Partition
 
 K = TypeVar("K")
+
+MATCHES_PER_OWNER_MAX: Final = 256
+"""Partitions for which the matching content keys are remembered; each takes about 1 KiB."""
 
 LABEL_KEYS_PER_OWNER_MAX: Final = 64
 """Label keys kept for one entity's system; half of the room is for the owner's own grants."""
@@ -64,13 +68,17 @@ class _Ranked(Generic[K]):
 class _Shelf:
     """The keys of one entity's systems."""
 
-    __slots__ = ("content_keys", "label_keys", "owner", "revision")
+    __slots__ = ("content_keys", "label_keys", "matching", "owner", "revision")
 
     def __init__(self, owner: Entity) -> None:
         self.owner = owner
         self.label_keys: _Ranked[LabelKey] = _Ranked(LABEL_KEYS_PER_OWNER_MAX)
         self.content_keys: _Ranked[ContentKey] = _Ranked(CONTENT_KEYS_PER_OWNER_MAX)
         self.revision = 0
+        # The revision of the keys that were looked at goes with the answer.
+        self.matching: BoundedCache[Partition, tuple[int, tuple[ContentKey, ...]]] = BoundedCache(
+            MATCHES_PER_OWNER_MAX
+        )
 
 
 class HeldKeys:
@@ -119,8 +127,18 @@ class HeldKeys:
 
     def matching_content_keys(self, owner: Hash, partition: Partition) -> tuple[ContentKey, ...]:
         """Return content keys to try on an object of that partition, the most credible first."""
-        matching = (key for key in self.content_keys(owner) if matches(key.pattern, partition))
-        return tuple(islice(matching, KEY_ATTEMPTS_MAX))
+        shelf = self._shelves.get(owner)
+        if shelf is None:
+            return ()
+        # Read before the keys are: what is added meanwhile makes the answer an old one.
+        revision = shelf.revision
+        known = shelf.matching.get(partition)
+        if known is not None and known[0] == revision:
+            return known[1]
+        matching = (key for key in shelf.content_keys.snapshot() if matches(key.pattern, partition))
+        found = tuple(islice(matching, KEY_ATTEMPTS_MAX))
+        shelf.matching.put(partition, (revision, found))
+        return found
 
     def reader_keys(self, namespace: Hash) -> ReaderKeys | None:
         """Return what may open messages encrypted to a namespace, or None when nothing may."""

@@ -22,7 +22,7 @@ CIPHERTEXT_BYTES: Final = 720
 MESSAGE_OVERHEAD_BYTES: Final = 2 + CIPHERTEXT_BYTES + TAG_BYTES
 _LENGTH_PREFIX: Final = CIPHERTEXT_BYTES.to_bytes(2, "big")
 _PARAMS_CACHED_MAX: Final = 256
-"""Decoded parameters kept; each takes up to 60 KiB with its tables."""
+"""Decoded parameters kept; each takes up to 150 KiB with its tables, most 2 KiB."""
 
 Pattern = tuple[bytes, ...]
 """One component for each of the 20 slots; `b""` is a free slot."""
@@ -33,7 +33,12 @@ def secret_key_length(free_slots: int) -> int:
     return 193 + 52 * free_slots
 
 
-def _check_pattern(pattern: Pattern) -> None:
+def check_pattern(pattern: Pattern) -> None:
+    """Require 20 components.
+
+    Raises:
+        MalformedPartitionError: there are more or less.
+    """
     if len(pattern) != SLOTS:
         raise MalformedPartitionError(f"a pattern has {SLOTS} components, not {len(pattern)}")
 
@@ -145,7 +150,7 @@ class MasterKey:
             MalformedPartitionError: the pattern has not 20 components.
             MalformedObjectError: the parameters are unsound.
         """
-        _check_pattern(pattern)
+        check_pattern(pattern)
         return SecretKey(self._decoded.derive(params.decoded, pattern).to_bytes())
 
     def __repr__(self) -> str:
@@ -214,7 +219,7 @@ class SecretKey:
             MalformedObjectError: this key or the parameters are unsound, or the pattern leaves a
                 slot free that this key has fixed.
         """
-        _check_pattern(pattern)
+        check_pattern(pattern)
         try:
             return SecretKey(self.decoded.qualify(params.decoded, pattern).to_bytes())
         except _kernel.EncodingError as error:
@@ -246,7 +251,7 @@ def derive_many(
             that the holder's key has fixed.
     """
     for pattern in patterns:
-        _check_pattern(pattern)
+        check_pattern(pattern)
     if isinstance(holder, MasterKey):
         return holder.decoded.derive_many(params.decoded, patterns)
     try:
@@ -267,7 +272,7 @@ def encapsulate(params: Params, pattern: Pattern, key_bytes: int) -> tuple[bytes
         MalformedPartitionError: the pattern has not 20 components.
         MalformedObjectError: the parameters are unsound.
     """
-    _check_pattern(pattern)
+    check_pattern(pattern)
     return params.decoded.encapsulate(pattern, key_bytes)
 
 

@@ -39,7 +39,8 @@ from wavemq.wave.partition import (
 
 MESSAGE_KIND: Final = (2, 5)
 _DIRECT: Final = (16, 1)
-_WR1: Final = (16, 2)
+WR1: Final = (16, 2)
+"""The kind of a namespace's key."""
 KEYS_MAX: Final = 64
 """Recipients that one message may list."""
 ATTEMPTS_MAX: Final = 32
@@ -107,7 +108,7 @@ class EncryptedMessage:
             if len(keys) == KEYS_MAX:
                 raise InvalidParameterError(f"the message has more than {KEYS_MAX} keys")
             key_kind, key = listed.external()
-            if key_kind in (_DIRECT, _WR1):
+            if key_kind in (_DIRECT, WR1):
                 fields = key.sequence()
                 key.finish()
                 if key_kind == _DIRECT:
@@ -162,14 +163,28 @@ def encrypt_message(
     if namespace is not None:
         if namespace_location is None or not_before is None or not_after is None:
             raise InvalidParameterError("encrypting to a namespace needs its location and a period")
-        if not_after < not_before or not_after - not_before > THREE_YEARS_NS:
-            raise InvalidParameterError("valid range cannot exceed roughly 3 years")
-        start = e2ee_prefix(resource, is_message=True)
-        partition = wr1_partition(start, not_before, not_after)
+        partition = message_partition(resource, not_before, not_after)
         sealed = seal_for_namespace(namespace, namespace_location, partition, content_key)
-        keys.append(der.external(_WR1, sealed))
+        keys.append(der.external(WR1, sealed))
     if not keys:
         raise InvalidParameterError("the message has no recipient: nobody could read it")
+    return composed_message(content_key, content, keys)
+
+
+def message_partition(resource: str, not_before: Instant, not_after: Instant) -> Partition:
+    """Return the partition of a message for a namespace's readers (wave.md 10.2).
+
+    Raises:
+        InvalidParameterError: the period ends before it begins, or is longer than three years.
+        InvalidE2EEGrantError: the resource breaks a rule.
+    """
+    if not_after < not_before or not_after - not_before > THREE_YEARS_NS:
+        raise InvalidParameterError("valid range cannot exceed roughly 3 years")
+    return wr1_partition(e2ee_prefix(resource, is_message=True), not_before, not_after)
+
+
+def composed_message(content_key: bytes, content: bytes, keys: Iterable[bytes]) -> bytes:
+    """Return the message; `keys` are complete elements that lead to `content_key`."""
     value = der.sequence(
         der.octets(seal(content_key, content)), der.sequence(*keys), der.sequence()
     )
@@ -245,13 +260,22 @@ def decrypt_message(
             _, content_key = found
         if content_key is None:
             continue
-        if len(content_key) != SEALED_KEY_BYTES or len(message.contents) < TAG_BYTES:
-            raise MalformedObjectError("ciphertext is not correctly constructed")
-        try:
-            return open_sealed(content_key, message.contents)
-        except MessageDecryptError as error:
-            raise MalformedObjectError("ciphertext is not correctly constructed") from error
+        return open_contents(message, content_key)
     raise MessageDecryptError("could not decrypt message")
+
+
+def open_contents(message: EncryptedMessage, content_key: bytes) -> bytes:
+    """Return the content with the key that one of the message's keys held.
+
+    Raises:
+        MalformedObjectError: it is not the content's key.
+    """
+    if len(content_key) != SEALED_KEY_BYTES or len(message.contents) < TAG_BYTES:
+        raise MalformedObjectError("ciphertext is not correctly constructed")
+    try:
+        return open_sealed(content_key, message.contents)
+    except MessageDecryptError as error:
+        raise MalformedObjectError("ciphertext is not correctly constructed") from error
 
 
 def _open_direct(key: bytes, reader: EntitySecret) -> bytes | None:

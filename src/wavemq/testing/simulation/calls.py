@@ -127,10 +127,6 @@ class _Server:
         """Send an encoded response, and wait while too many of them are not read."""
         await self._call.down.write(response, len(response))
 
-    async def write_ahead(self, response: bytes) -> None:
-        """Send an encoded response; here none runs ahead."""
-        await self.write(response)
-
     async def requests(self) -> AsyncIterator[Any]:
         """Yield what the client sends."""
         while True:
