@@ -72,13 +72,18 @@ pub fn locked<T>(py: Python<'_>, work: impl FnOnce() -> T) -> PyResult<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| internal_error(py, &*panic))
 }
 
-fn internal_error(py: Python<'_>, panic: &(dyn Any + Send)) -> PyErr {
-    let reason = panic
+/// Returns what a panic says.
+pub fn reason_of(panic: &(dyn Any + Send)) -> String {
+    panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no reason given");
-    let text = format!("the kernel failed: {reason}");
+        .unwrap_or("no reason given")
+        .to_owned()
+}
+
+fn internal_error(py: Python<'_>, panic: &(dyn Any + Send)) -> PyErr {
+    let text = format!("the kernel failed: {}", reason_of(panic));
     let made = py
         .import("wavemq.errors")
         .and_then(|errors| errors.getattr("InternalError"))

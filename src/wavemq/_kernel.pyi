@@ -143,6 +143,7 @@ class Http2:
         """Return all events: their kinds, then their parts, as `wavemq.net.reactor` reads them."""
 
     def stop(self) -> None: ...
+    def panic_for_test(self, in_loop: bool) -> None: ...
     def serve(
         self,
         methods: Sequence[tuple[int, str, bool, bool]],
@@ -150,6 +151,7 @@ class Http2:
         streams_max: int,
         is_compressing: bool,
         begin_s: float,
+        idle_s: float,
     ) -> int:
         """Define a service: number, path, has many requests, is announced, of each method."""
 

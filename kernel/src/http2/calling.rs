@@ -130,7 +130,7 @@ async fn make(
     );
     tokio::select! {
         ended = receiving => ended,
-        broken = write(network, call, order.call, &mut stream) => Err(broken.into()),
+        broken = write(network, &connection, call, order.call, &mut stream) => Err(broken.into()),
     }
 }
 
@@ -161,6 +161,7 @@ fn head(order: &CallOrder) -> Request<()> {
 /// Sends what the interpreter orders, for as long as the call goes on; returns why it does not.
 async fn write(
     network: &Network,
+    connection: &Connection,
     call: &Call,
     id: CallId,
     stream: &mut SendStream<Bytes>,
@@ -172,7 +173,7 @@ async fn write(
         };
         let sent = match next {
             Next::Messages(count, content) => {
-                let sent = send(stream, content).await;
+                let sent = send(connection, stream, content).await;
                 network.emit(Event::Written { call: id, count });
                 sent
             }

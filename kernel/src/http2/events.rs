@@ -72,6 +72,8 @@ pub enum Event {
         code: u8,
         text: String,
     },
+    /// The network's thread has ended by a defect; nothing happens any more.
+    Failed { reason: String },
 }
 
 impl Event {

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,10 +20,16 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::events::{ConnectionId, Event};
 use super::network::{Connection, Network, Preamble, Service};
+use super::shares::Source;
 use super::{calling, serving};
 
 /// Of bytes before HTTP/2 that are read at once.
 const PREAMBLE_READ_BYTES: usize = 16 << 10;
+/// A program that takes no byte for that long while bytes wait for it is given up. Long, since it may be stopped by hand.
+const PLAIN_STALL: Duration = Duration::from_secs(300);
+
+/// Of bytes that one connection has read before others have their turn: frames may be small, and many.
+const TURN_BYTES_MAX: usize = 256 << 10;
 
 /// What distinguishes connections that we accept and that we dial, after the socket.
 pub enum Role {
@@ -51,13 +57,22 @@ pub fn hold(
     role: Role,
 ) -> impl Future<Output = ()> {
     let service = match &role {
-        Role::Plain(service) | Role::Accepted { service, .. } => Some(service.id),
+        Role::Plain(service) | Role::Accepted { service, .. } => Some(service.clone()),
         Role::Dialled { .. } => None,
     };
-    let connection = Rc::new(Connection::of(service));
+    let source = Source::of(&socket);
+    if let Some(service) = &service {
+        service.connections.borrow_mut().add(source);
+    }
+    let connection = Rc::new(Connection::of(
+        service.as_ref().map(|service| service.id),
+        source,
+    ));
     let known = Known {
         network: network.clone(),
         id,
+        service,
+        source,
         reason: "the connection's task failed".into(),
     };
     let mut connections = network.connections.borrow_mut();
@@ -67,7 +82,7 @@ pub fn hold(
         let network = known.network.clone();
         let ended = tokio::select! {
             ended = run(&network, id, &connection, socket, role) => ended,
-            () = connection.is_killed.notified() => Err("ended here".to_owned()),
+            () = connection.is_killed.notified() => Err((*connection.end.borrow()).to_owned()),
         };
         known.reason = ended.err().unwrap_or_default();
     }
@@ -77,11 +92,16 @@ pub fn hold(
 struct Known {
     network: Rc<Network>,
     id: ConnectionId,
+    service: Option<Rc<Service>>,
+    source: Source,
     reason: String,
 }
 
 impl Drop for Known {
     fn drop(&mut self) {
+        if let Some(service) = &self.service {
+            service.connections.borrow_mut().remove(self.source);
+        }
         let connection = self.network.connections.borrow_mut().remove(&self.id);
         self.network.emit(Event::Disconnected {
             connection: self.id,
@@ -105,7 +125,10 @@ async fn run(
         .set_nodelay(true)
         .map_err(|error| error.to_string())?;
     match role {
-        Role::Plain(service) => serving::serve(network, id, connection, &service, socket).await,
+        Role::Plain(service) => {
+            let io = Metered::new(connection, Watched::new(socket, PLAIN_STALL));
+            serving::serve(network, id, connection, &service, io).await
+        }
         Role::Accepted {
             service,
             tls,
@@ -119,7 +142,7 @@ async fn run(
                 certificate: Bytes::new(),
             });
             let surplus = preamble(network, id, connection, &mut io).await?;
-            let io = Surplus { surplus, io };
+            let io = Metered::new(connection, Surplus { surplus, io });
             serving::serve(network, id, connection, &service, io).await
         }
         Role::Dialled {
@@ -143,7 +166,7 @@ async fn run(
                     .map_or_else(Bytes::new, |one| Bytes::copy_from_slice(one.as_ref())),
             });
             let surplus = preamble(network, id, connection, &mut io).await?;
-            let io = Surplus { surplus, io };
+            let io = Metered::new(connection, Surplus { surplus, io });
             calling::hold(network, id, connection, begin_within, io).await
         }
     }
@@ -229,6 +252,18 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Surplus<IO> {
         Pin::new(&mut self.io).poll_write(context, content)
     }
 
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        contents: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(context, contents)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_flush(context)
     }
@@ -265,26 +300,47 @@ impl AsyncRead for Watched {
     }
 }
 
+impl Watched {
+    /// Fails a write that has been pending for too long.
+    fn watch(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stall = self.stall;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(stall)));
+        match stalled.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
 impl AsyncWrite for Watched {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         content: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.socket).poll_write(context, content) {
-            Poll::Pending => {
-                let stall = self.stall;
-                let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(stall)));
-                match stalled.as_mut().poll(context) {
-                    Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-                    Poll::Pending => Poll::Pending,
-                }
-            }
-            written => {
-                self.stalled = None;
-                written
-            }
-        }
+        let written = Pin::new(&mut self.socket).poll_write(context, content);
+        self.watch(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        contents: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write_vectored(context, contents);
+        self.watch(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -293,5 +349,88 @@ impl AsyncWrite for Watched {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}
+
+/// What HTTP/2 reads and writes: notes what has left, and lets a flood take turns with other connections.
+struct Metered<IO> {
+    connection: Rc<Connection>,
+    io: IO,
+    turn_bytes: usize,
+}
+
+impl<IO> Metered<IO> {
+    fn new(connection: &Rc<Connection>, io: IO) -> Self {
+        Self {
+            connection: connection.clone(),
+            io,
+            turn_bytes: 0,
+        }
+    }
+
+    fn note<T>(
+        &self,
+        done: Poll<io::Result<T>>,
+        sent: impl Fn(&T) -> Option<usize>,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Ok(result)) = &done {
+            self.connection.note_sent(sent(result));
+        }
+        done
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Metered<IO> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.turn_bytes >= TURN_BYTES_MAX {
+            self.turn_bytes = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(context, buffer);
+        if read.is_ready() {
+            self.turn_bytes += buffer.filled().len() - before;
+        } else {
+            self.turn_bytes = 0;
+        }
+        read
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Metered<IO> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        content: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(context, content);
+        self.note(written, |size| Some(*size))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        contents: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write_vectored(context, contents);
+        self.note(written, |size| Some(*size))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.io).poll_flush(context);
+        self.note(flushed, |()| None)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
     }
 }

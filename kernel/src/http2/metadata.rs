@@ -15,6 +15,23 @@ pub const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 pub const ACCEPTED: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 pub const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
+/// Of a caller's metadata that is kept for as long as its call lasts.
+const KEPT_BYTES_MAX: usize = 1 << 10;
+
+/// Returns the metadata that fits what is kept; the rest is left out.
+pub fn few(metadata: Metadata) -> Metadata {
+    let mut size = 0;
+    let mut kept = Vec::new();
+    for (name, value) in metadata {
+        size += name.len() + value.len();
+        if size > KEPT_BYTES_MAX {
+            break;
+        }
+        kept.push((name, value));
+    }
+    kept
+}
+
 /// Returns the headers that are not the transport's own; those that are no text are left out.
 pub fn custom(headers: &HeaderMap) -> Metadata {
     headers
@@ -167,6 +184,14 @@ mod tests {
             assert_eq!(status(&trailers), Some((5, text.to_owned())));
         }
         assert_eq!(unescaped(b"a%4"), "a%4");
+    }
+
+    #[test]
+    fn little_metadata_is_kept() {
+        let entry = |size: usize| ("x".to_owned(), "y".repeat(size));
+        assert_eq!(few(vec![entry(1023)]).len(), 1);
+        assert_eq!(few(vec![entry(1), entry(1022)]).len(), 1);
+        assert_eq!(few(vec![entry(1), entry(1020), entry(0)]).len(), 2);
     }
 
     #[test]

@@ -11,10 +11,12 @@ mod link;
 mod metadata;
 mod network;
 mod serving;
+mod shares;
 mod streams;
 mod thread;
 mod tls;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
@@ -31,7 +33,7 @@ use tokio::sync::mpsc::{unbounded_channel, UnboundedSender};
 
 use crate::bulk::locked;
 use events::{Event, Inbox, Metadata};
-use network::{CallOrder, Method, Order, Outgoing, Preamble, Service};
+use network::{CallOrder, Method, Order, Outgoing, Panic, Preamble, Service};
 
 /// TLS of a server: a certificate and its key.
 #[pyclass(frozen)]
@@ -120,9 +122,17 @@ impl Http2 {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(thread) = thread {
-            // It cannot panic but by a defect, which has then been written to stderr.
+            // A panic in it was told as an event.
             py.detach(|| drop(thread.join()));
         }
+    }
+
+    /// For tests only: has the thread fail as by a defect, in its loop or in a task that it needs.
+    fn panic_for_test(&self, in_loop: bool) {
+        self.order(Order::Panic(match in_loop {
+            true => Panic::Loop,
+            false => Panic::Task,
+        }));
     }
 
     // --- doors --------------------------------------------------------------------------------
@@ -136,6 +146,7 @@ impl Http2 {
         streams_max: u32,
         is_compressing: bool,
         begin_s: f64,
+        idle_s: f64,
     ) -> PyResult<u64> {
         let methods: HashMap<_, _> = methods
             .into_iter()
@@ -156,6 +167,8 @@ impl Http2 {
             streams_max,
             is_compressing,
             begin_within: seconds(begin_s)?,
+            idle: seconds(idle_s)?,
+            connections: RefCell::default(),
         };
         self.order(Order::Serve(definition));
         Ok(service)
@@ -312,7 +325,7 @@ impl Http2 {
         self.order(Order::Answer(answers.collect()));
     }
 
-    /// Lets so many more bytes of a call's messages come.
+    /// Has done with one message of a call, of so many bytes: others may come.
     fn consumed(&self, call: u64, size_bytes: usize) {
         self.order(Order::Consumed(call, size_bytes));
     }
@@ -381,5 +394,6 @@ fn tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
             ("disconnected", connection, reason).into_pyobject(py)
         }
         Event::Stopped { what } => ("stopped", what).into_pyobject(py),
+        Event::Failed { reason } => ("failed", reason).into_pyobject(py),
     }
 }

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use super::events::{CallId, ConnectionId, Event, Inbox, Metadata};
 use super::framing::{Code, Refusal};
+use super::shares::{relieve, Counts, Source};
 
 pub type ServiceId = u64;
 pub type ListenerId = u64;
@@ -23,6 +24,11 @@ pub type ListenerId = u64;
 /// Of requests that are not whole yet: over one connection, and over all.
 const CONNECTION_HELD_BYTES_MAX: usize = 48 << 20;
 const HELD_BYTES_MAX: usize = 192 << 20;
+/// Calls under way, served over all connections.
+const CALLS_MAX: usize = 131_072;
+
+/// Of bytes that were given to one connection and that its other end does not take; then no more are given.
+const UNSENT_BYTES_MAX: usize = 4 << 20;
 
 /// Calls of one connection that are given up within so many seconds.
 const RESETS_MAX: u32 = 1000;
@@ -46,6 +52,9 @@ pub struct Service {
     pub is_compressing: bool,
     /// Seconds from the start of a connection, or of its preamble's end, to its first bytes of HTTP/2.
     pub begin_within: Duration,
+    /// A connection without calls for that long is ended.
+    pub idle: Duration,
+    pub connections: RefCell<Counts>,
 }
 
 /// Something to send on a call.
@@ -82,27 +91,91 @@ pub enum Preamble {
 }
 
 /// One connection, accepted or dialled.
-#[derive(Default)]
 pub struct Connection {
     /// Of what serves it; none if we dialled.
     pub service: Option<ServiceId>,
+    pub source: Source,
+    /// Calls under way that we serve.
+    pub calls: Cell<usize>,
+    quiet_since: Cell<Instant>,
+    /// It is being ended for the sake of others; what it holds counts no more.
+    pub is_giving_way: Cell<bool>,
+    pub end: RefCell<&'static str>,
     pub preamble: RefCell<VecDeque<Preamble>>,
     pub is_preamble: Notify,
     pub is_leaving: Notify,
     pub is_killed: Notify,
     pub is_gone: Notify,
     held_bytes: Cell<usize>,
+    unsent_bytes: Cell<usize>,
+    is_sent: Notify,
     resets: Cell<(u64, u32)>,
     /// Of a connection that we dialled, once HTTP/2 has begun.
     pub requests: RefCell<Option<h2::client::SendRequest<Bytes>>>,
 }
 
 impl Connection {
-    pub fn of(service: Option<ServiceId>) -> Self {
+    pub fn of(service: Option<ServiceId>, source: Source) -> Self {
         Self {
             service,
-            ..Self::default()
+            source,
+            calls: Cell::new(0),
+            quiet_since: Cell::new(Instant::now()),
+            is_giving_way: Cell::new(false),
+            end: RefCell::new("ended here"),
+            preamble: RefCell::default(),
+            is_preamble: Notify::default(),
+            is_leaving: Notify::default(),
+            is_killed: Notify::default(),
+            is_gone: Notify::default(),
+            held_bytes: Cell::new(0),
+            unsent_bytes: Cell::new(0),
+            is_sent: Notify::default(),
+            resets: Cell::default(),
+            requests: RefCell::default(),
         }
+    }
+
+    /// Returns for how long it has had no calls; none if it has any.
+    pub fn quiet_for(&self) -> Option<Duration> {
+        (self.calls.get() == 0).then(|| self.quiet_since.get().elapsed())
+    }
+
+    /// Waits while too many bytes wait for the other end to take them.
+    pub async fn wait_sending(&self) {
+        while self.unsent_bytes.get() >= UNSENT_BYTES_MAX {
+            self.is_sent.notified().await;
+        }
+    }
+
+    pub fn note_sending(&self, size: usize) {
+        self.unsent_bytes.set(self.unsent_bytes.get() + size);
+    }
+
+    /// Takes note that so many bytes have left; none: that nothing waits any more.
+    pub fn note_sent(&self, size: Option<usize>) {
+        let before = self.unsent_bytes.get();
+        let now = size.map_or(0, |size| before.saturating_sub(size));
+        self.unsent_bytes.set(now);
+        if before >= UNSENT_BYTES_MAX && now < UNSENT_BYTES_MAX {
+            self.is_sent.notify_waiters();
+        }
+    }
+
+    pub fn kill(&self, reason: &'static str) {
+        self.end.replace(reason);
+        self.is_killed.notify_one();
+    }
+
+    /// Ends it for the sake of others; what it holds is free at once.
+    pub fn give_way(&self, network: &Network, reason: &'static str) {
+        if self.is_giving_way.replace(true) {
+            return;
+        }
+        let (held, calls) = (&network.held_bytes, &network.calls_served);
+        held.set(held.get() - self.held_bytes.get());
+        calls.set(calls.get() - self.calls.get());
+        self.kill(reason);
     }
 
     /// Takes note of a call that its caller gave up; one that does little else is sent away.
@@ -113,7 +186,7 @@ impl Connection {
         } else if count < RESETS_MAX {
             self.resets.set((since, count + 1));
         } else {
-            self.is_killed.notify_one();
+            self.kill("its calls were given up too often");
         }
     }
 }
@@ -163,7 +236,15 @@ pub enum Order {
     Send(CallId, Vec<Outgoing>),
     Answer(Vec<(CallId, Bytes)>),
     Consumed(CallId, usize),
+    /// For tests only.
+    Panic(Panic),
     Stop,
+}
+
+/// Where a test wants a panic.
+pub enum Panic {
+    Loop,
+    Task,
 }
 
 /// Everything that the thread knows.
@@ -175,6 +256,9 @@ pub struct Network {
     pub listeners: RefCell<HashMap<ListenerId, Rc<Notify>>>,
     next_id: Arc<AtomicU64>,
     held_bytes: Cell<usize>,
+    calls_served: Cell<usize>,
+    failure: Cell<Option<&'static str>>,
+    is_failed: Notify,
     started: Instant,
 }
 
@@ -188,6 +272,9 @@ impl Network {
             listeners: RefCell::default(),
             next_id,
             held_bytes: Cell::new(0),
+            calls_served: Cell::new(0),
+            failure: Cell::default(),
+            is_failed: Notify::default(),
             started: Instant::now(),
         }
     }
@@ -224,6 +311,21 @@ impl Network {
             .collect()
     }
 
+    /// Has the thread end, since it cannot do what it is for.
+    pub fn fail(&self, reason: &'static str) {
+        self.failure.set(Some(reason));
+        self.is_failed.notify_one();
+    }
+
+    pub async fn wait_failure(&self) -> &'static str {
+        loop {
+            if let Some(reason) = self.failure.get() {
+                return reason;
+            }
+            self.is_failed.notified().await;
+        }
+    }
+
     /// Waits while the interpreter does not keep up.
     pub async fn wait_inbox(&self) {
         while self.inbox.is_full() {
@@ -233,7 +335,7 @@ impl Network {
     }
 }
 
-/// What one call holds of a message that is not whole yet; given back when dropped.
+/// What one call holds of a request that is not whole yet; given back when dropped.
 pub struct Held {
     network: Rc<Network>,
     connection: Rc<Connection>,
@@ -249,34 +351,78 @@ impl Held {
         }
     }
 
+    /// Takes note of how much is held now; more than there is room for is refused.
     pub fn set(&mut self, size: usize) -> Result<(), Refusal> {
-        let counts = [
-            (&self.connection.held_bytes, CONNECTION_HELD_BYTES_MAX),
-            (&self.network.held_bytes, HELD_BYTES_MAX),
-        ];
-        let is_more = size > self.size;
-        if is_more
-            && counts
-                .iter()
-                .any(|(all, limit)| all.get() - self.size + size > *limit)
-        {
-            return Err(Refusal::new(
-                Code::ResourceExhausted,
-                "too many requests are half arrived; send fewer at a time",
-            ));
+        if size > self.size {
+            let more = size - self.size;
+            let is_too_much = self.connection.held_bytes.get() + more > CONNECTION_HELD_BYTES_MAX;
+            let is_full = || self.network.held_bytes.get() + more > HELD_BYTES_MAX;
+            let of = |one: &Connection| one.held_bytes.get();
+            if is_too_much || (is_full() && !relieve(&self.network, &self.connection, of)) {
+                return Err(Refusal::new(
+                    Code::ResourceExhausted,
+                    "too many requests are half arrived; send fewer at a time",
+                ));
+            }
         }
-        for (all, _) in counts {
+        self.put(size);
+        Ok(())
+    }
+
+    fn put(&mut self, size: usize) {
+        let own = &self.connection.held_bytes;
+        own.set(own.get() - self.size + size);
+        if !self.connection.is_giving_way.get() {
+            let all = &self.network.held_bytes;
             all.set(all.get() - self.size + size);
         }
         self.size = size;
-        Ok(())
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        for all in [&self.connection.held_bytes, &self.network.held_bytes] {
-            all.set(all.get() - self.size);
+        self.put(0);
+    }
+}
+
+/// A call that we serve, as it is counted; over when dropped.
+pub struct Counted {
+    network: Rc<Network>,
+    connection: Rc<Connection>,
+}
+
+impl Counted {
+    /// Counts one more call, unless there are too many of this connection's source.
+    pub fn new(network: &Rc<Network>, connection: &Rc<Connection>) -> Result<Self, Refusal> {
+        let all = &network.calls_served;
+        if all.get() >= CALLS_MAX && !relieve(network, connection, |one| one.calls.get()) {
+            return Err(Refusal::new(
+                Code::ResourceExhausted,
+                "too many calls are under way",
+            ));
+        }
+        connection.calls.set(connection.calls.get() + 1);
+        if !connection.is_giving_way.get() {
+            all.set(all.get() + 1);
+        }
+        Ok(Self {
+            network: network.clone(),
+            connection: connection.clone(),
+        })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let own = &self.connection.calls;
+        own.set(own.get() - 1);
+        if own.get() == 0 {
+            self.connection.quiet_since.set(Instant::now());
+        }
+        if !self.connection.is_giving_way.get() {
+            let all = &self.network.calls_served;
+            all.set(all.get() - 1);
         }
     }
 }

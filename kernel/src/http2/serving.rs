@@ -11,12 +11,12 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Method as HttpMethod, Request, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout, Duration, Instant};
 
 use super::events::{CallId, ConnectionId, Event};
 use super::framing::{Code, Encoding, Refusal};
 use super::metadata;
-use super::network::{Call, Connection, Network, Service};
+use super::network::{Call, Connection, Counted, Network, Outgoing, Service};
 use super::streams::{send, take_next, Broken, Next, Reading};
 
 pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
@@ -26,6 +26,14 @@ pub const HEADER_BYTES_MAX: u32 = 16 << 10;
 pub const SEND_BUFFER_BYTES: usize = 128 << 10;
 /// Streams that a peer reset and that are remembered a moment; one more ends its connection.
 const RESETS_MAX: usize = 64;
+/// What a call costs before its request is here, beside the bytes of headers and request.
+const CALL_BYTES: usize = 4 << 10;
+/// What a header costs beside its name and value.
+const HEADER_BYTES: usize = 64;
+/// A complete answer that the caller does not take for that long is thrown away.
+const ANSWER_WITHIN: Duration = Duration::from_secs(300);
+/// A connection that was told to end for its idleness has so long.
+const LEAVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Serves a connection until it ends.
 pub async fn serve<IO: AsyncRead + AsyncWrite + Unpin>(
@@ -50,11 +58,31 @@ pub async fn serve<IO: AsyncRead + AsyncWrite + Unpin>(
         Err(_) => return Err("HTTP/2 did not begin in time".into()),
     };
     network.emit(Event::Begun { connection: id });
+    let look = sleep(service.idle);
+    tokio::pin!(look);
+    let mut is_told = false;
     loop {
         let accepted = tokio::select! {
             accepted = http2.accept() => accepted,
             () = connection.is_leaving.notified() => {
                 http2.graceful_shutdown();
+                continue;
+            }
+            () = &mut look => {
+                let left = match connection.quiet_for() {
+                    None => service.idle,
+                    Some(quiet) => service.idle.saturating_sub(quiet),
+                };
+                if !left.is_zero() {
+                    look.as_mut().reset(Instant::now() + left);
+                } else if is_told {
+                    return Err("it was idle".into());
+                } else {
+                    // Calls that are on their way are still served.
+                    http2.graceful_shutdown();
+                    is_told = true;
+                    look.as_mut().reset(Instant::now() + LEAVE_WITHIN.min(service.idle));
+                }
                 continue;
             }
         };
@@ -121,16 +149,17 @@ async fn serve_call(
         stream: None,
     };
     let ended = {
+        let limit = metadata::timeout(&head.headers);
         let served = serve_known(
             &mut serving,
             &mut answering,
             connection_id,
             &connection,
             &service,
-            &head,
+            head,
             body,
         );
-        match metadata::timeout(&head.headers) {
+        match limit {
             Err(refusal) => Err(Broken::Refused(refusal)),
             Ok(None) => served.await,
             Ok(Some(limit)) => timeout(limit, served).await.unwrap_or_else(|_| {
@@ -154,10 +183,11 @@ async fn serve_known(
     connection_id: ConnectionId,
     connection: &Rc<Connection>,
     service: &Service,
-    head: &http::request::Parts,
+    head: http::request::Parts,
     body: RecvStream,
 ) -> Result<(), Broken> {
     let network = serving.network.clone();
+    let _counted = Counted::new(&network, connection)?;
     let Some(method) = service.methods.get(head.uri.path()) else {
         return Err(Refusal::new(Code::Unimplemented, "Method not found!").into());
     };
@@ -182,11 +212,17 @@ async fn serve_known(
         encoding,
         service.message_bytes_max,
     );
+    let headers = head.headers.iter();
+    let header_bytes: usize = headers
+        .map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES)
+        .sum();
+    let begun_bytes = CALL_BYTES + header_bytes;
+    reading.keep(begun_bytes)?;
     let message = if method.is_streaming {
         None
     } else {
         reading.is_expected = true;
-        Some(single(&mut reading).await?)
+        Some(single(&mut reading, begun_bytes).await?)
     };
     network.wait_inbox().await;
     let call = Rc::new(Call::default());
@@ -196,11 +232,14 @@ async fn serve_known(
         connection: connection_id,
         call: id,
         method: method.number,
-        metadata: metadata::custom(&head.headers),
+        metadata: metadata::few(metadata::custom(&head.headers)),
         message,
     });
+    // Calls last; what nobody looks at any more is let go.
+    drop(head);
     if !method.is_streaming {
-        return answering.answer(&network, &call, id).await;
+        drop(reading);
+        return answering.answer(&network, connection, &call, id).await;
     }
     let forwarded = async {
         reading.forward(&network, &call, id).await?;
@@ -209,16 +248,18 @@ async fn serve_known(
         Ok(())
     };
     tokio::select! {
-        answered = answering.answer(&network, &call, id) => answered,
+        answered = answering.answer(&network, connection, &call, id) => answered,
         broken = forwarded => broken,
     }
 }
 
 /// Reads a request that has exactly one message.
-async fn single(reading: &mut Reading) -> Result<Bytes, Broken> {
+async fn single(reading: &mut Reading, begun_bytes: usize) -> Result<Bytes, Broken> {
     let Some(message) = reading.next().await? else {
         return Err(Refusal::new(Code::Internal, "the request has no message").into());
     };
+    // It is held until the end of the request is here, which may not come.
+    reading.keep(begun_bytes + message.len())?;
     match reading.next().await? {
         None => Ok(message),
         Some(_) => Err(Refusal::new(Code::Internal, "the request has two messages").into()),
@@ -234,7 +275,13 @@ struct Answering {
 
 impl Answering {
     /// Sends what the interpreter orders, until it is complete or the caller goes away.
-    async fn answer(&mut self, network: &Network, call: &Call, id: CallId) -> Result<(), Broken> {
+    async fn answer(
+        &mut self,
+        network: &Network,
+        connection: &Connection,
+        call: &Call,
+        id: CallId,
+    ) -> Result<(), Broken> {
         loop {
             let Some(next) = take_next(&call.outgoing, self.encoding) else {
                 tokio::select! {
@@ -251,7 +298,15 @@ impl Answering {
                 Next::Messages(count, content) => {
                     self.begin(HeaderMap::new())?;
                     if let Some(stream) = &mut self.stream {
-                        send(stream, content).await?;
+                        let is_last =
+                            matches!(call.outgoing.borrow().back(), Some(Outgoing::Finish { .. }));
+                        let sent = send(connection, stream, content);
+                        if is_last {
+                            let late = |_| Broken::Reset(Reason::CANCEL.into());
+                            timeout(ANSWER_WITHIN, sent).await.map_err(late)??;
+                        } else {
+                            sent.await?;
+                        }
                     }
                     network.emit(Event::Written { call: id, count });
                 }

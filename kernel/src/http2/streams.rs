@@ -20,6 +20,8 @@ const UNREAD_BYTES_MAX: usize = 1 << 20;
 const SILENCE_MAX: Duration = Duration::from_secs(300);
 /// Small messages of one call leave together.
 const CHUNK_BYTES: usize = 16 << 10;
+/// What a message costs beside its bytes: empty ones are not free.
+pub const MESSAGE_BYTES: usize = 64;
 
 /// Why a direction of a call has ended before its time.
 pub enum Broken {
@@ -44,7 +46,10 @@ pub struct Reading {
     body: RecvStream,
     cutter: Cutter,
     held: Held,
+    /// Of what is held, what is neither in the cutter nor ready.
+    kept_bytes: usize,
     ready: VecDeque<Bytes>,
+    ready_bytes: usize,
     /// Whether something must come: then silence is not borne for ever.
     pub is_expected: bool,
 }
@@ -61,15 +66,30 @@ impl Reading {
             body,
             cutter: Cutter::new(encoding, message_bytes_max),
             held: Held::new(network, connection),
+            kept_bytes: 0,
             ready: VecDeque::new(),
+            ready_bytes: 0,
             is_expected: false,
         }
+    }
+
+    /// Has so many bytes counted beside those that are here and not taken; fewer are never refused.
+    pub fn keep(&mut self, kept_bytes: usize) -> Result<(), Refusal> {
+        self.kept_bytes = kept_bytes;
+        self.count()
+    }
+
+    fn count(&mut self) -> Result<(), Refusal> {
+        self.held
+            .set(self.kept_bytes + self.cutter.held_bytes() + self.ready_bytes)
     }
 
     /// Returns the next message; none at a proper end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
         loop {
             if let Some(message) = self.ready.pop_front() {
+                self.ready_bytes -= message.len() + MESSAGE_BYTES;
+                self.count()?;
                 return Ok(Some(message));
             }
             let body = &mut self.body;
@@ -91,10 +111,12 @@ impl Reading {
             let chunk = chunk?;
             // What is held is bounded by `Held` and by the caller; the window need not be.
             self.body.flow_control().release_capacity(chunk.len())?;
-            let ready = &mut self.ready;
-            self.cutter
-                .take(chunk, |message| ready.push_back(message))?;
-            self.held.set(self.cutter.held_bytes())?;
+            let (ready, ready_bytes) = (&mut self.ready, &mut self.ready_bytes);
+            self.cutter.take(chunk, |message| {
+                *ready_bytes += message.len() + MESSAGE_BYTES;
+                ready.push_back(message);
+            })?;
+            self.count()?;
         }
     }
 
@@ -106,8 +128,9 @@ impl Reading {
         id: CallId,
     ) -> Result<(), Broken> {
         while let Some(message) = self.next().await? {
+            self.keep(0)?;
             call.unread_bytes
-                .set(call.unread_bytes.get() + message.len());
+                .set(call.unread_bytes.get() + message.len() + MESSAGE_BYTES);
             network.emit(Event::Message { call: id, message });
             while call.unread_bytes.get() >= UNREAD_BYTES_MAX {
                 call.is_read.notified().await;
@@ -160,8 +183,12 @@ pub fn take_next(outgoing: &RefCell<VecDeque<Outgoing>>, encoding: Encoding) -> 
     })
 }
 
-/// Sends bytes as far as the other end's window goes, and waits for more of it.
-pub async fn send(stream: &mut SendStream<Bytes>, mut content: Bytes) -> Result<(), h2::Error> {
+/// Sends bytes as far as the other end's window goes and its connection takes them, and waits for more of it.
+pub async fn send(
+    connection: &Connection,
+    stream: &mut SendStream<Bytes>,
+    mut content: Bytes,
+) -> Result<(), h2::Error> {
     while !content.is_empty() {
         stream.reserve_capacity(content.len());
         let mut capacity = stream.capacity();
@@ -172,7 +199,10 @@ pub async fn send(stream: &mut SendStream<Bytes>, mut content: Bytes) -> Result<
             };
         }
         if capacity > 0 {
-            stream.send_data(content.split_to(capacity.min(content.len())), false)?;
+            connection.wait_sending().await;
+            let piece = content.split_to(capacity.min(content.len()));
+            connection.note_sending(piece.len());
+            stream.send_data(piece, false)?;
         }
     }
     Ok(())

@@ -1,6 +1,8 @@
 //! The network's thread: carries out orders and accepts connections.
 
+use std::future::Future;
 use std::io;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
@@ -12,18 +14,39 @@ use tokio::sync::Notify;
 use tokio::task::{spawn_local, LocalSet};
 use tokio::time::{sleep, Instant};
 
+use crate::bulk::reason_of;
+
 use super::calling;
 use super::events::{ConnectionId, Event, Inbox};
 use super::link::{hold, Role};
-use super::network::{Call, ListenerId, Network, Order, Outgoing, Service, ServiceId};
+use super::network::{Call, ListenerId, Network, Order, Outgoing, Panic, Service, ServiceId};
+use super::shares::make_room;
+use super::streams::MESSAGE_BYTES;
 
 /// After an accept that failed, mostly because there are too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often it is looked whether connections have ended.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Runs until it is told to stop.
+/// Runs until it is told to stop, or fails: then that is told, after the end of all calls and connections.
 pub fn run(
+    runtime: &tokio::runtime::Runtime,
+    inbox: Arc<Inbox>,
+    next_id: Arc<AtomicU64>,
+    orders: UnboundedReceiver<Order>,
+) {
+    let worked = catch_unwind(AssertUnwindSafe(|| {
+        work(runtime, inbox.clone(), next_id, orders);
+    }));
+    if let Err(panic) = worked {
+        inbox.push(Event::Failed {
+            reason: reason_of(&*panic),
+        });
+    }
+    inbox.flush();
+}
+
+fn work(
     runtime: &tokio::runtime::Runtime,
     inbox: Arc<Inbox>,
     next_id: Arc<AtomicU64>,
@@ -32,15 +55,36 @@ pub fn run(
     let network = Rc::new(Network::new(inbox, next_id));
     let all = LocalSet::new();
     all.block_on(runtime, async {
-        while let Some(order) = orders.recv().await {
-            if matches!(order, Order::Stop) {
-                break;
+        loop {
+            let order = tokio::select! {
+                order = orders.recv() => order,
+                reason = network.wait_failure() => panic!("{reason}"),
+            };
+            match order {
+                None | Some(Order::Stop) => break,
+                Some(order) => carry_out(&network, order),
             }
-            carry_out(&network, order);
         }
     });
     // Tasks tell their ends when they are dropped, to a network that is still there.
     drop(all);
+}
+
+/// Runs a task without which the network is none: its panic is the network's.
+fn spawn_needed(network: &Rc<Network>, task: impl Future<Output = ()> + 'static) {
+    struct Needed(Rc<Network>);
+    impl Drop for Needed {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                self.0.fail("a task of the network failed");
+            }
+        }
+    }
+    let needed = Needed(network.clone());
+    spawn_local(async move {
+        let _needed = needed;
+        task.await;
+    });
 }
 
 fn carry_out(network: &Rc<Network>, order: Order) {
@@ -63,10 +107,10 @@ fn carry_out(network: &Rc<Network>, order: Order) {
                 .listeners
                 .borrow_mut()
                 .insert(listener, is_ended.clone());
-            let network = network.clone();
-            spawn_local(async move {
-                listen(&network, socket, service, connections_max, &is_ended).await;
-                network.emit(Event::Stopped { what: listener });
+            let own = network.clone();
+            spawn_needed(network, async move {
+                listen(&own, socket, service, connections_max, &is_ended).await;
+                own.emit(Event::Stopped { what: listener });
             });
         }
         Order::StopListening(listener) => stop_listening(network, listener),
@@ -118,11 +162,11 @@ fn carry_out(network: &Rc<Network>, order: Order) {
         }
         Order::EndService(service, linger) => {
             network.services.borrow_mut().remove(&service);
-            spawn_local(end_service(network.clone(), service, linger));
+            spawn_needed(network, end_service(network.clone(), service, linger));
         }
         Order::Kill(connection) => {
             if let Some(connection) = network.connection(connection) {
-                connection.is_killed.notify_one();
+                connection.kill("ended here");
             }
         }
         Order::Call(order, message_bytes_max) => {
@@ -150,11 +194,14 @@ fn carry_out(network: &Rc<Network>, order: Order) {
         }
         Order::Consumed(call, size_bytes) => {
             if let Some(call) = network.call(call) {
-                let left = call.unread_bytes.get().saturating_sub(size_bytes);
+                let done_bytes = size_bytes + MESSAGE_BYTES;
+                let left = call.unread_bytes.get().saturating_sub(done_bytes);
                 call.unread_bytes.set(left);
                 call.is_read.notify_one();
             }
         }
+        Order::Panic(Panic::Loop) => panic!("asked to"),
+        Order::Panic(Panic::Task) => spawn_needed(network, async { panic!("asked to") }),
         Order::Stop => {}
     }
 }
@@ -193,7 +240,7 @@ async fn end_service(network: Rc<Network>, service: ServiceId, linger: Duration)
         sleep(LOOK).await;
     }
     for connection in network.served(service) {
-        connection.is_killed.notify_one();
+        connection.kill("ended here");
     }
     network.emit(Event::Stopped { what: service });
 }
@@ -209,23 +256,21 @@ async fn listen(
     let Ok(socket) = TcpListener::from_std(socket) else {
         return;
     };
-    let open = Rc::new(());
     loop {
         let accepted: io::Result<_> = tokio::select! {
             accepted = socket.accept() => accepted,
             () = is_ended.notified() => return,
         };
         match accepted {
-            // Closed at once: those who are connected are not disturbed.
-            Ok(_) if Rc::strong_count(&open) > connections_max => {}
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
+                let count = service.connections.borrow().total();
+                let is_full = count >= connections_max;
+                if is_full && !make_room(network, &service, address.ip().into()) {
+                    // Closed at once: those who are connected are not disturbed.
+                    continue;
+                }
                 let id = network.next_id();
-                let held = hold(network, id, stream, Role::Plain(service.clone()));
-                let open = open.clone();
-                spawn_local(async move {
-                    held.await;
-                    drop(open);
-                });
+                spawn_local(hold(network, id, stream, Role::Plain(service.clone())));
             }
             Err(_) => sleep(PAUSE).await,
         }

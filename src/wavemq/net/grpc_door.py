@@ -7,15 +7,19 @@ protobuf is a gRPC error, everything else is answered inside the response.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import grpc
 import structlog
 from google.protobuf.message import Message as ProtobufMessage
 
-from wavemq.errors import InternalError, WaveMQError
+from wavemq.errors import InternalError, InvalidParameterError, WaveMQError
 from wavemq.net.grpc_server import AbortError, ServedCall
+
+FIRST_REQUEST_SECONDS_MAX: Final = 300.0
+"""For the first request of a stream; long, as a thin link may have much before it."""
 
 RequestT = TypeVar("RequestT", bound=ProtobufMessage)
 ResponseT = TypeVar("ResponseT", bound=ProtobufMessage)
@@ -51,6 +55,19 @@ def conversing(
     return grpc.stream_stream_rpc_method_handler(
         handler, request_deserializer=request.FromString, response_serializer=serialize
     )
+
+
+async def first_of(requests: AsyncIterator[RequestT], nothing: RequestT) -> RequestT:
+    """Return the first request of a stream, or `nothing` where it ends without.
+
+    Raises:
+        InvalidParameterError: none comes.
+    """
+    try:
+        async with asyncio.timeout(FIRST_REQUEST_SECONDS_MAX):
+            return await anext(requests, nothing)
+    except TimeoutError as error:
+        raise InvalidParameterError("the first request of the stream did not come") from error
 
 
 async def outcome(method: str, work: Awaitable[None]) -> WaveMQError | None:

@@ -30,6 +30,8 @@ CONNECTIONS_MAX: Final = 10_000
 """Of one door that accepts them itself."""
 BEGIN_SECONDS_MAX: Final = 10.0
 """From the start of a connection to its first bytes of HTTP/2."""
+IDLE_SECONDS_MAX: Final = 600.0
+"""Without calls for that long, a connection is ended; clients make a new one when they need it."""
 STOP_SECONDS_MAX: Final = 0.5
 """Calls under way at the end get this long."""
 LINGER_SECONDS_MAX: Final = 0.2
@@ -121,6 +123,11 @@ class ServedCall(CallEvents, Generic[ResponseT]):
         """
         self._write([response])
         await self._wait_room()
+
+    def write_last(self, response: ResponseT | bytes) -> None:
+        """Send the last message, without waiting; a caller who does not take it loses it."""
+        if not self._is_over:
+            self._write([self._encode(response)])
 
     async def write_all(self, responses: Sequence[bytes], note_written: Callable[[], None]) -> None:
         """Send encoded messages together as `write_ahead` does, and tell of each that it has left.
@@ -253,8 +260,9 @@ class GrpcServer:
         handler: knows the methods.
         paths: of those that there may be.
         batched: takes calls to a method in batches and answers them itself, by path.
-        announced: hears of calls that begin to arrive, by path.
+        announced: hears over which connections calls begin to arrive, by path.
         is_compressing: whether answers may be compressed.
+        idle_s: without calls for that long, a connection is ended.
 
     Attributes:
         number: under which the kernel serves it.
@@ -267,8 +275,9 @@ class GrpcServer:
         paths: Sequence[str],
         *,
         batched: Mapping[str, Callable[[Sequence[Arrival]], None]] = MappingProxyType({}),
-        announced: Mapping[str, Callable[[], None]] = MappingProxyType({}),
+        announced: Mapping[str, Callable[[str], None]] = MappingProxyType({}),
         is_compressing: bool = False,
+        idle_s: float = IDLE_SECONDS_MAX,
     ) -> None:
         self._reactor = reactor
         self._calls: dict[asyncio.Task[None], None] = {}
@@ -287,7 +296,7 @@ class GrpcServer:
             self._numbers.append(number)
             methods.append((number, path, is_streaming, path in announced))
         self.number = reactor.http2.serve(
-            methods, FRAME_BYTES_MAX, STREAMS_MAX, is_compressing, BEGIN_SECONDS_MAX
+            methods, FRAME_BYTES_MAX, STREAMS_MAX, is_compressing, BEGIN_SECONDS_MAX, idle_s
         )
 
     def _begin(self, handler: _Handler, arrivals: Sequence[Arrival]) -> None:
@@ -324,11 +333,11 @@ class GrpcServer:
 @dataclass(frozen=True, slots=True)
 class _Method(MethodEvents):
     take: Callable[[Sequence[Arrival]], None]
-    announce: Callable[[], None] | None
+    announce: Callable[[str], None] | None
 
-    def arriving(self) -> None:
+    def arriving(self, connection: str) -> None:
         if self.announce is not None:
-            self.announce()
+            self.announce(connection)
 
     def called(self, arrivals: Sequence[Arrival]) -> None:
         self.take(arrivals)
@@ -344,4 +353,4 @@ async def _serve(call: ServedCall[Any], handler: _Handler, message: bytes | None
     if handler.unary_stream is not None:
         await handler.unary_stream(request, call)
     else:
-        await call.write(await handler.unary_unary(request, call))
+        call.write_last(await handler.unary_unary(request, call))

@@ -4,7 +4,8 @@ Owns both ends of a link: `PeeringListener` accepts, `dial_link` dials. TLS and 
 kernel's, what is said between them is decided here (docs/adr/0010-transport.md). Refuses to know
 messages. Fault model: whoever reaches the listener may be hostile, slow or gone: each handshake has
 one deadline from accept to the first byte of HTTP/2, all work per connection is small, and when too
-many handshakes are open the oldest is dropped for the newest. Nobody waits for anybody else.
+many handshakes or links are open, those who have most lose one for those who have fewer. Nobody
+waits for anybody else.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from wavemq.errors import HandshakeError, UnavailableError, WaveMQError
 from wavemq.limits import HANDSHAKE_SECONDS_MAX
 from wavemq.net.addresses import Address
 from wavemq.net.certificate import ServerCertificate, certificate_signature
+from wavemq.net.fair_shares import FairShares, source_of
 from wavemq.net.grpc_channel import Channel
 from wavemq.net.link_end import LinkEnd, watch_for_black_holes
 from wavemq.net.reactor import Reactor, running_reactor
@@ -35,9 +37,11 @@ from wavemq.wire.handshake import ClientHandshake, RouterClaim, ServerHandshake
 STALL_SECONDS_MAX: Final = 60.0
 """A peer that takes no byte for that long while bytes wait for it is gone."""
 HANDSHAKES_MAX: Final = 256
-"""Handshakes under way at once; one more drops the oldest."""
+"""Handshakes under way at once; one more drops the oldest of the source that has most."""
 LINKS_MAX: Final = 4096
-"""Established links; one more is refused."""
+"""Established links; one more takes the place of one whose source has more, or is refused."""
+LINK_IDLE_SECONDS_MAX: Final = 1800.0
+"""Without calls for that long, a link is ended. A site that needs it dials again."""
 DIAL_SECONDS_MAX: Final = 30.0
 """From the first packet to the checked claim (wavemq.md 3)."""
 HAPPY_EYEBALLS_SECONDS: Final = 0.25
@@ -97,8 +101,9 @@ class PeeringListener:
         self._reactor = reactor
         self._service = service
         self._limits = limits or LinkLimits()
-        self._handshakes: dict[int, asyncio.Task[None]] = {}
-        self._links: set[int] = set()
+        self._handshakes = FairShares(self._limits.handshakes_max)
+        self._links = FairShares(self._limits.links_max)
+        self._serving: dict[int, asyncio.Task[None]] = {}
         self._next_number = 0
 
     @property
@@ -124,39 +129,62 @@ class PeeringListener:
                     _log.warning("peer_accept_failed", reason=error.strerror)
                     await asyncio.sleep(_PAUSE_SECONDS)
                     continue
-                if len(self._links) >= self._limits.links_max:
+                source = source_of(address)
+                if self._links.is_full and self._links.giving_way_to(source) is None:
                     _log.warning("peer_refused", reason="too many links", peer=_text(address))
                     connection.close()
                     continue
-                self._make_room()
+                self._make_room_for_handshake()
                 number = self._next_number
                 self._next_number += 1
-                task = group.create_task(self._serve_peer(number, connection, _text(address)))
-                self._handshakes[number] = task
+                self._handshakes.add(number, source)
+                serving = self._serve_peer(number, connection, _text(address), source)
+                task = self._serving[number] = group.create_task(serving)
                 # Also when it is cancelled before its first step.
                 task.add_done_callback(partial(self._forget, number, connection))
 
-    def _make_room(self) -> None:
-        """Drop the oldest handshakes: a crowd that stalls must not keep others out."""
-        while len(self._handshakes) >= self._limits.handshakes_max:
-            oldest = next(iter(self._handshakes))
+    def _make_room_for_handshake(self) -> None:
+        """Drop handshakes of who has most: a crowd that stalls must not keep others out."""
+        while self._handshakes.is_full:
+            oldest = self._handshakes.oldest_of_largest()
             _log.warning("peer_handshake_failed", link=oldest, reason="too many handshakes")
-            self._handshakes.pop(oldest).cancel()
+            self._end(oldest)
+
+    def _make_room_for_link(self, source: str) -> None:
+        """Drop links of who has most, for one of who has fewer.
+
+        Raises:
+            UnavailableError: the source of the new link has its share.
+        """
+        while self._links.is_full:
+            oldest = self._links.giving_way_to(source)
+            if oldest is None:
+                raise UnavailableError("too many links")
+            _log.warning("peer_dropped", link=oldest, reason="too many links from one address")
+            self._end(oldest)
+
+    def _end(self, number: int) -> None:
+        self._handshakes.discard(number)
+        self._links.discard(number)
+        self._serving[number].cancel()
 
     def _forget(self, number: int, connection: socket.socket, task: asyncio.Task[None]) -> None:
-        del task
-        self._handshakes.pop(number, None)
+        del task, self._serving[number]
+        self._handshakes.discard(number)
         self._links.discard(number)
         connection.close()
 
-    async def _serve_peer(self, number: int, connection: socket.socket, peer: str) -> None:
+    async def _serve_peer(
+        self, number: int, connection: socket.socket, peer: str, source: str
+    ) -> None:
         end: LinkEnd | None = None
         try:
             async with asyncio.timeout(self._limits.handshake_s):
                 end = self._accept(connection)
                 namespace = await self._shake(end)
-            del self._handshakes[number]
-            self._links.add(number)
+            self._handshakes.discard(number)
+            self._make_room_for_link(source)
+            self._links.add(number, source)
             _log.info("peer_linked", peer=peer, namespace=namespace.to_text(), link=number)
             await asyncio.wait({end.closed})
             _log.info("peer_gone", peer=peer, link=number, reason=end.reason)

@@ -106,18 +106,31 @@ class LinkEnd(ConnectionEvents):
 
 
 def watch_for_black_holes(connection: socket.socket) -> None:
-    """Have the operating system notice a peer that vanished without a word.
+    """Have the operating system notice a peer that vanished without a word, or takes no bytes.
 
     HTTP/2 pings would too, but the original's server ends connections that ping more often than
     every 5 minutes.
     """
+    notice_vanished(connection)
+    _set(connection, ("TCP_USER_TIMEOUT", UNACKNOWLEDGED_MILLISECONDS_MAX))
+
+
+def notice_vanished(connection: socket.socket) -> None:
+    """Have the operating system notice a peer that is not there any more.
+
+    A listening socket hands this down to what it accepts.
+    """
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (
+    _set(
+        connection,
         ("TCP_KEEPIDLE", KEEPALIVE_IDLE_SECONDS),
         ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_SECONDS),
         ("TCP_KEEPCNT", KEEPALIVE_PROBES_MAX),
-        ("TCP_USER_TIMEOUT", UNACKNOWLEDGED_MILLISECONDS_MAX),
-    ):
+    )
+
+
+def _set(connection: socket.socket, *options: tuple[str, int]) -> None:
+    for name, value in options:
         option = getattr(socket, name, None)  # Linux has all of them; others lack some
         if option is not None:
             connection.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -20,8 +20,16 @@ from wavemq.messages.message import Message
 from wavemq.net.addresses import Address, bound_address, listen_everywhere
 from wavemq.net.answering import Answering, Unanswered
 from wavemq.net.consuming import EXTENSIONS_KEY, JOURNAL_KEY, serve_consumption
-from wavemq.net.grpc_door import conversing, outcome, serialize, streaming, unary
+from wavemq.net.grpc_door import (
+    conversing,
+    first_of,
+    outcome,
+    serialize,
+    streaming,
+    unary,
+)
 from wavemq.net.grpc_server import CONNECTIONS_MAX, GrpcServer, ServedCall
+from wavemq.net.link_end import notice_vanished
 from wavemq.net.local_publishing import LocalPublishing
 from wavemq.net.pending_subscriptions import PendingSubscriptions
 from wavemq.net.publish_streaming import PublishStreaming
@@ -90,7 +98,7 @@ class LocalService:
     ) -> None:
         error = await outcome("Subscribe", self._deliver(params, context))
         if error is not None:
-            await context.write(mqpb.SubscriptionMessage(error=error_to_wire(error)))
+            context.write_last(mqpb.SubscriptionMessage(error=error_to_wire(error)))
 
     async def _deliver(
         self, params: mqpb.SubscribeParams, context: ServedCall[mqpb.SubscriptionMessage]
@@ -120,7 +128,7 @@ class LocalService:
     ) -> None:
         error = await outcome("Consume", self._deliver_acknowledged(requests, context))
         if error is not None:
-            await context.write(mqpb.ConsumeResponse(error=error_to_wire(error)))
+            context.write_last(mqpb.ConsumeResponse(error=error_to_wire(error)))
 
     async def _deliver_acknowledged(
         self,
@@ -128,7 +136,7 @@ class LocalService:
         context: ServedCall[mqpb.ConsumeResponse],
     ) -> None:
         is_proof_asked = _asks_for_proof(context)
-        first = await anext(requests, mqpb.ConsumeRequest())
+        first = await first_of(requests, mqpb.ConsumeRequest())
         if not first.HasField("subscribe"):
             raise InvalidParameterError("the first request of a stream subscribes")
         with self._subscribing.announced(context.peer()):
@@ -161,14 +169,14 @@ class LocalService:
         )
         error = await outcome("PublishStream", streaming.serve(requests))
         if error is not None:
-            await context.write(mqpb.PublishAnswers(error=error_to_wire(error)))
+            context.write_last(mqpb.PublishAnswers(error=error_to_wire(error)))
 
     async def _query(
         self, params: mqpb.QueryParams, context: ServedCall[mqpb.QueryMessage]
     ) -> None:
         error = await outcome("Query", self._answer(params, context))
         if error is not None:
-            await context.write(mqpb.QueryMessage(error=error_to_wire(error)))
+            context.write_last(mqpb.QueryMessage(error=error_to_wire(error)))
 
     async def _answer(
         self, params: mqpb.QueryParams, context: ServedCall[mqpb.QueryMessage]
@@ -192,12 +200,15 @@ class LocalService:
 
 
 @asynccontextmanager
-async def serve_local(address: Address, port: LocalPort) -> AsyncIterator[Address]:
+async def serve_local(
+    address: Address, port: LocalPort, *, connections_max: int = CONNECTIONS_MAX
+) -> AsyncIterator[Address]:
     """Serve programs for the duration of the block; gives the real address.
 
     Args:
         address: where to listen, plaintext HTTP/2.
         port: of the router.
+        connections_max: connections at once; one more takes the place of another, or is closed.
 
     Raises:
         ConfigError: the address cannot be listened at.
@@ -216,8 +227,10 @@ async def serve_local(address: Address, port: LocalPort) -> AsyncIterator[Addres
             batched={PUBLISH_PATH: publishing.take},
             announced={SUBSCRIBE_PATH: note_arriving, CONSUME_PATH: note_arriving},
         )
+        for one in sockets:
+            notice_vanished(one)
         listeners = [
-            reactor.http2.listen(one.detach(), server.number, CONNECTIONS_MAX) for one in sockets
+            reactor.http2.listen(one.detach(), server.number, connections_max) for one in sockets
         ]
         try:
             yield Address(address.host, bound)

@@ -26,9 +26,9 @@ from wavemq.net.batcher import Batcher
 from wavemq.net.certificate import ServerCertificate
 from wavemq.net.consuming import EXTENSIONS, EXTENSIONS_KEY, JOURNAL_KEY, serve_consumption
 from wavemq.net.frame_receiving import FrameReceiving
-from wavemq.net.grpc_door import conversing, outcome, serialize, streaming, unary
+from wavemq.net.grpc_door import conversing, first_of, outcome, serialize, streaming, unary
 from wavemq.net.grpc_server import GrpcServer, ServedCall
-from wavemq.net.link import LinkLimits, PeeringListener
+from wavemq.net.link import LINK_IDLE_SECONDS_MAX, LinkLimits, PeeringListener
 from wavemq.net.proof_memory import ProofMemory, SentProofs
 from wavemq.net.reactor import running_reactor
 from wavemq.net.transport import LinkId, PeerPort
@@ -138,7 +138,7 @@ class PeerService:
     ) -> None:
         error = await outcome("PeerSubscribe", self._deliver(params, context))
         if error is not None:
-            await context.write(mqpb.SubscriptionMessage(error=error_to_wire(error)))
+            context.write_last(mqpb.SubscriptionMessage(error=error_to_wire(error)))
 
     async def _deliver(
         self, params: mqpb.PeerSubscribeParams, context: ServedCall[mqpb.SubscriptionMessage]
@@ -163,14 +163,14 @@ class PeerService:
     ) -> None:
         error = await outcome("PeerConsume", self._deliver_acknowledged(requests, context))
         if error is not None:
-            await context.write(mqpb.ConsumeResponse(error=error_to_wire(error)))
+            context.write_last(mqpb.ConsumeResponse(error=error_to_wire(error)))
 
     async def _deliver_acknowledged(
         self,
         requests: AsyncIterator[mqpb.PeerConsumeRequest],
         context: ServedCall[mqpb.ConsumeResponse],
     ) -> None:
-        first = await anext(requests, mqpb.PeerConsumeRequest())
+        first = await first_of(requests, mqpb.PeerConsumeRequest())
         if not first.HasField("subscribe"):
             raise InvalidParameterError("the first request of a stream subscribes")
         consumption = await self._port.consume(
@@ -209,7 +209,7 @@ class PeerService:
     ) -> None:
         error = await outcome("PeerQueryRequest", self._answer(params, context))
         if error is not None:
-            await context.write(mqpb.QueryMessage(error=error_to_wire(error)))
+            context.write_last(mqpb.QueryMessage(error=error_to_wire(error)))
 
     async def _answer(
         self, params: mqpb.PeerQueryParams, context: ServedCall[mqpb.QueryMessage]
@@ -245,7 +245,13 @@ async def serve_peers(
         limits: bounds of links.
     """
     async with running_reactor() as reactor:
-        server = GrpcServer(reactor, PeerService(port).handler(), PATHS, is_compressing=True)
+        server = GrpcServer(
+            reactor,
+            PeerService(port).handler(),
+            PATHS,
+            is_compressing=True,
+            idle_s=LINK_IDLE_SECONDS_MAX,
+        )
         try:
             yield PeeringListener(
                 listening,

@@ -3,8 +3,7 @@
 Owns the promise of wavemq.md 7: a publish that a client sends after a subscription is routed after
 it, also when the client does not wait in between. Refuses to know what is asked for. Fault model:
 a call may begin to arrive and never end arriving, or take for ever; nobody waits longer than the
-bounds below. gRPC tells the beginning of calls in their order, but the connection of a call only
-once its request is there: until then it holds back everybody, for some milliseconds at most.
+bounds below. Held back is only what came over the same connection.
 """
 
 from __future__ import annotations
@@ -40,15 +39,15 @@ class PendingSubscriptions:
     def __init__(self) -> None:
         self._gates: dict[str, _Gate] = {}
         self._known: OrderedDict[str, None] = OrderedDict()
-        self._arriving: deque[asyncio.Future[None]] = deque()
+        self._arriving: dict[str, deque[asyncio.Future[None]]] = {}
         self._subscribing: dict[str, set[asyncio.Future[None]]] = {}
 
-    def note_arriving(self) -> None:
+    def note_arriving(self, connection: str) -> None:
         """Take note that a subscription begins to arrive."""
         loop = asyncio.get_running_loop()
         arrived: asyncio.Future[None] = loop.create_future()
-        self._arriving.append(arrived)
-        loop.call_later(ARRIVAL_SECONDS_MAX, self._give_up, arrived)
+        self._arriving.setdefault(connection, deque()).append(arrived)
+        loop.call_later(ARRIVAL_SECONDS_MAX, self._give_up, connection, arrived)
 
     @contextmanager
     def announced(self, connection: str) -> Iterator[None]:
@@ -56,8 +55,8 @@ class PendingSubscriptions:
         effective: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         own = self._subscribing.setdefault(connection, set())
         own.add(effective)
-        if self._arriving:
-            _settle(self._arriving.popleft())
+        if connection in self._arriving:
+            self._give_up(connection, self._arriving[connection][0])
         try:
             yield
         finally:
@@ -71,7 +70,7 @@ class PendingSubscriptions:
         return (
             connection in self._gates
             or connection not in self._known
-            or bool(self._arriving)
+            or connection in self._arriving
             or connection in self._subscribing
         )
 
@@ -98,16 +97,19 @@ class PendingSubscriptions:
             if len(self._known) > CONNECTIONS_REMEMBERED_MAX:
                 self._known.popitem(last=False)
             await asyncio.sleep(FIRST_CALL_SECONDS)
-        if self._arriving:
-            await asyncio.wait(set(self._arriving))
+        if connection in self._arriving:
+            await asyncio.wait(set(self._arriving[connection]))
         own = self._subscribing.get(connection)
         if own:
             await asyncio.wait(set(own), timeout=PATIENCE_SECONDS)
 
-    def _give_up(self, arrived: asyncio.Future[None]) -> None:
+    def _give_up(self, connection: str, arrived: asyncio.Future[None]) -> None:
         if not arrived.done():
             arrived.set_result(None)
-            self._arriving.remove(arrived)
+            arriving = self._arriving[connection]
+            arriving.remove(arrived)
+            if not arriving:
+                del self._arriving[connection]
 
 
 def _settle(future: asyncio.Future[None]) -> None:

@@ -7,6 +7,7 @@ opening ends with an error. One that sends faster than its messages are taken is
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
@@ -19,6 +20,7 @@ from wavemq.errors import InternalError, InvalidParameterError, WaveMQError
 from wavemq.limits import MESSAGE_BYTES_MAX, PAYLOAD_OBJECTS_MAX
 from wavemq.net.answering import Answering
 from wavemq.net.batcher import Batcher
+from wavemq.net.grpc_door import FIRST_REQUEST_SECONDS_MAX
 from wavemq.net.grpc_server import AbortError
 from wavemq.net.pending_subscriptions import PendingSubscriptions
 from wavemq.net.transport import Answer, LocalPort
@@ -69,10 +71,15 @@ class PublishStreaming:
             InvalidParameterError: the first request does not open the stream, or a later one does.
         """
         with self._answering.running():
-            async for request in requests:
-                if self._subscribing.is_anything_awaited(self._connection):
-                    await self._subscribing.wait_effective(self._connection)
-                await self._take_request(request)
+            try:
+                async with asyncio.timeout(FIRST_REQUEST_SECONDS_MAX) as patience:
+                    async for request in requests:
+                        patience.reschedule(None)
+                        if self._subscribing.is_anything_awaited(self._connection):
+                            await self._subscribing.wait_effective(self._connection)
+                        await self._take_request(request)
+            except TimeoutError as error:
+                raise InvalidParameterError("the opening of the stream did not come") from error
             await self._answering.wait_answered()
 
     async def _take_request(self, request: bytes) -> None:

@@ -2,7 +2,8 @@
 
 Owns the thread, one for each event loop, and the handing out of its events in batches. Refuses to
 know what calls mean. Fault model: an event may come for what has ended here meanwhile, which is
-ignored; a defect in a handler costs that event, and is logged whole.
+ignored; a defect in a handler costs that event, and is logged whole; one of the thread itself ends
+everything here, and whoever runs the reactor with an error.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
 import structlog
 
 from wavemq._kernel import Http2
+from wavemq.errors import InternalError
 
 Metadata = Sequence[tuple[str, str]]
 
@@ -89,7 +92,7 @@ class Arrival:
 class MethodEvents(Protocol):
     """What a method hears."""
 
-    def arriving(self) -> None:
+    def arriving(self, connection: str) -> None:
         """Take note that a call begins to arrive; only if it asked for that."""
         ...
 
@@ -99,6 +102,7 @@ class MethodEvents(Protocol):
 
 
 _CANCELLED: Final = 1
+_UNAVAILABLE: Final = 14
 
 
 class Reactor:
@@ -117,12 +121,23 @@ class Reactor:
         self._stopped: dict[int, asyncio.Future[None]] = {}
         self._answers: list[tuple[int, bytes]] = []
         self._next_method = 0
+        self._failure: asyncio.Future[None] = self._loop.create_future()
+        self._failed_text = ""
         self._loop.add_reader(self.http2.fileno(), self._take)
 
     def close(self) -> None:
         """End everything; nothing is heard any more."""
         self._loop.remove_reader(self.http2.fileno())
         self.http2.stop()
+
+    async def run(self) -> None:
+        """Return never; raise when the thread failed.
+
+        Raises:
+            InternalError: a defect ended the thread; nothing is served any more.
+        """
+        await asyncio.wait({self._failure})
+        raise InternalError(self._failed_text)
 
     # --- who hears --------------------------------------------------------------------------
 
@@ -162,15 +177,17 @@ class Reactor:
 
     async def stop_listening(self, listener: int) -> None:
         """Let go of an address; it is free when this returns."""
-        stopped = self._stopped[listener] = self._loop.create_future()
-        self.http2.stop_listening(listener)
-        await stopped
+        await self._until_stopped(listener, partial(self.http2.stop_listening, listener))
 
     async def end_service(self, service: int, linger_s: float) -> None:
         """End all connections of a service, at once those that have no calls."""
-        stopped = self._stopped[service] = self._loop.create_future()
-        self.http2.end_service(service, linger_s)
-        await stopped
+        await self._until_stopped(service, partial(self.http2.end_service, service, linger_s))
+
+    async def _until_stopped(self, number: int, order: Callable[[], None]) -> None:
+        """Order, and return when that is done; a thread that has failed has stopped everything."""
+        stopped = self._stopped[number] = self._loop.create_future()
+        order()
+        await asyncio.wait({stopped, self._failure}, return_when=asyncio.FIRST_COMPLETED)
 
     # --- events -----------------------------------------------------------------------------
 
@@ -238,7 +255,7 @@ class Reactor:
     def _arriving(self, event: tuple[Any, ...]) -> None:
         method = self._methods.get(event[3])
         if method is not None:
-            method.arriving()
+            method.arriving(f"connection-{event[2]}")
 
     def _secured(self, event: tuple[Any, ...]) -> None:
         connection = self._connections.get(event[1])
@@ -265,6 +282,15 @@ class Reactor:
         if stopped is not None and not stopped.done():
             stopped.set_result(None)
 
+    def _failed(self, event: tuple[Any, ...]) -> None:
+        """End what is under way, which hears of nothing else any more."""
+        self._failed_text = f"the network's thread failed: {event[1]}"
+        _log.critical("network_failed", reason=event[1])
+        self._failure.set_result(None)
+        for call in list(self._calls.values()):
+            self._guarded(call.ended, _UNAVAILABLE, self._failed_text)
+        self._calls.clear()
+
     _TABLE: Final[dict[str, Callable[[Reactor, tuple[Any, ...]], None]]] = {
         "message": _message,
         "written": _written,
@@ -278,6 +304,7 @@ class Reactor:
         "begun": _begun,
         "disconnected": _disconnected,
         "stopped": _listener_stopped,
+        "failed": _failed,
     }
 
 

@@ -32,12 +32,16 @@ from wavemq.clock import Clock, SystemClock
 from wavemq.errors import ConfigError, WaveMQError
 from wavemq.net.addresses import Address, bound_address, listen
 from wavemq.net.certificate import make_server_certificate
+from wavemq.net.grpc_server import CONNECTIONS_MAX
+from wavemq.net.link import HANDSHAKES_MAX, LINKS_MAX, LinkLimits
 from wavemq.net.local_server import serve_local
 from wavemq.net.objects import LocationRouter
 from wavemq.net.peer_server import serve_peers
+from wavemq.net.reactor import running_reactor
 from wavemq.net.uplink import Uplink
 from wavemq.router.config import QueueBounds, RouterConfig
 from wavemq.router.counts import DoorCounts
+from wavemq.router.descriptors import ConnectionBounds, connection_bounds
 from wavemq.router.disk import OpenedDisk, opening_disk
 from wavemq.router.doorway import Doorway
 from wavemq.router.driver import Driver
@@ -237,9 +241,11 @@ async def _serve(
     """Serve until told to stop; then close doors, links and disk, in this order."""
     counts = DoorCounts()
     uplinks: dict[Hash, Uplink] = {}
+    bounds = connection_bounds(ConnectionBounds(CONNECTIONS_MAX, LINKS_MAX, HANDSHAKES_MAX))
     driver = Driver(parts.core, parts.recorder, uplinks, parts.clock)
     try:
-        async with asyncio.TaskGroup() as group:
+        async with running_reactor() as reactor, asyncio.TaskGroup() as group:
+            group.create_task(reactor.run())
             doorway = Doorway(driver, parts.admission, parts.clock, group, counts)
             uplink_door = UplinkDoor(doorway)
             for one in config.uplinks:
@@ -269,9 +275,11 @@ async def _serve(
             )
             async with AsyncExitStack() as open_doors:
                 metrics = _open_metrics(config, driver, counts, group, open_doors)
-                peer = await _open_peer_door(config, parts, PeerDoor(doorway), group, open_doors)
+                peer = await _open_peer_door(
+                    config, parts, PeerDoor(doorway), bounds, group, open_doors
+                )
                 local = await open_doors.enter_async_context(
-                    serve_local(config.local_listen, local_door)
+                    serve_local(config.local_listen, local_door, connections_max=bounds.programs)
                 )
                 for uplink in uplinks.values():
                     group.create_task(uplink.run())
@@ -298,6 +306,7 @@ async def _open_peer_door(
     config: RouterConfig,
     parts: _Parts,
     port: PeerDoor,
+    bounds: ConnectionBounds,
     group: asyncio.TaskGroup,
     stack: AsyncExitStack,
 ) -> Address | None:
@@ -315,7 +324,13 @@ async def _open_peer_door(
     serving: list[asyncio.Task[None]] = []
     stack.push_async_callback(_cancel, serving)
     listener = await stack.enter_async_context(
-        serve_peers(listening, port, certificate=certificate, claims=claims)
+        serve_peers(
+            listening,
+            port,
+            certificate=certificate,
+            claims=claims,
+            limits=LinkLimits(handshakes_max=bounds.handshakes, links_max=bounds.links),
+        )
     )
     serving.append(group.create_task(listener.serve()))
     return bound_address(listening)
