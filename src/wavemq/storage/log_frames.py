@@ -144,7 +144,7 @@ def header_at(content: bytearray, at: int) -> Header | None:
     magic, *rest = HEADER.unpack_from(content, at)
     if magic != MAGIC:
         return None
-    return Header(*rest[:-1], is_repaired=is_repaired)
+    return Header._make((*rest[:-1], is_repaired))
 
 
 def _stored_sum(content: bytearray, at: int) -> int:
