@@ -14,8 +14,8 @@ from pathlib import Path
 from bench.measurement import Measurement
 from wavemq.messages.topic import Topic, TopicFilter
 from wavemq.routing.trie import FilterTrie
-from wavemq.storage.journal import EntryRow, JournalBatch, QueueRow, RecordRow
-from wavemq.storage.sqlite_journal import SqliteJournal
+from wavemq.storage.journal import EntryRow, Journal, JournalBatch, QueueRow, RecordRow
+from wavemq.storage.logged_journal import LoggedJournal
 
 BODY = os.urandom(450)
 PROOF = os.urandom(55_000)
@@ -35,7 +35,7 @@ def measurements() -> list[Measurement]:
 
 
 def _journal(folder: Path) -> list[Measurement]:
-    journal = SqliteJournal(folder)
+    journal = LoggedJournal(folder)
     queues = [QueueRow(number, b"definition", PROOF) for number in range(1, QUEUES + 2)]
     journal.write(JournalBatch(queues=queues))
     append = _seconds(journal, [_batch(1, number * BATCH + 1, BATCH) for number in range(BATCHES)])
@@ -59,7 +59,7 @@ def _journal(folder: Path) -> list[Measurement]:
         journal.write(_batch(1, first, ROWS_AT_ONCE))
     journal.close()
     started = time.perf_counter()
-    journal = SqliteJournal(folder)
+    journal = LoggedJournal(folder)
     restored = sum(len(queue.entries) for queue in journal.contents().queues)
     recovery_s = time.perf_counter() - started
     journal.close()
@@ -83,7 +83,7 @@ def _batch(queue: int, first: int, count: int) -> JournalBatch:
     )
 
 
-def _seconds(journal: SqliteJournal, batches: list[JournalBatch]) -> float:
+def _seconds(journal: Journal, batches: list[JournalBatch]) -> float:
     started = time.perf_counter()
     for batch in batches:
         journal.write(batch)

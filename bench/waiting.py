@@ -29,7 +29,7 @@ from wavemq.messages.verified import Verified
 from wavemq.router.recording import Recorder
 from wavemq.routing.identities import lane_key
 from wavemq.routing.records import Entry, JournalChanges, QueueId, RecordId, UplinkQueueDefinition
-from wavemq.storage.sqlite_journal import SqliteJournal
+from wavemq.storage.logged_journal import LoggedJournal
 from wavemq.storage.sqlite_retained import SqliteRetained
 from wavemq.testing import RouterProcess, RouterSettings, World
 from wavemq.wave.keyring import EntitySecret
@@ -128,7 +128,7 @@ def _fill(tier: _Tier, count: int, *, topics: int, is_signed: bool = True) -> No
     with tier.site:
         asyncio.run(_publish_one(tier))
     state = tier.site.settings.directory / "state"
-    journal, retained = SqliteJournal(state / "queue"), SqliteRetained(state / "persist")
+    journal, retained = LoggedJournal(state / "queue"), SqliteRetained(state / "persist")
     try:
         recorder = Recorder(journal, retained)
         snapshot = recorder.snapshot()

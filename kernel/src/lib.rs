@@ -5,6 +5,7 @@
 //! log, and reading numbers in bulk. It holds no policy. Bytes from outside are checked to be canonical, on the curve
 //! and in the subgroup before any arithmetic; errors are values.
 
+mod append;
 mod bases;
 mod bindings;
 mod bulk;

@@ -8,13 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wavemq.storage.journal import EntryRow, JournalBatch, QueueRow, RecordRow
+from wavemq.storage.logged_journal import LoggedJournal
 from wavemq.storage.retained import RetainedRow
-from wavemq.storage.sqlite_journal import SqliteJournal
 from wavemq.storage.sqlite_retained import SqliteRetained
 
 NAMESPACE = b"namespace"
 RETAINED = 12
 PROOF_BYTES = 9_000
+
+
+LOG_BYTES = 128 * 1024
+
+
+def opened(folder: Path) -> LoggedJournal:
+    """Return the journal that routers use, with a log that is small enough to be damaged often."""
+    return LoggedJournal(folder, log_bytes=LOG_BYTES)
 
 
 def body(record: int) -> bytes:
@@ -36,13 +44,13 @@ def batch_of(records: range, queues: tuple[int, ...] = (1,)) -> JournalBatch:
 
 def write(folder: Path, records: int, *, is_closed_between: bool) -> None:
     """Write two queues that both hold some records; the last ones are only in the log."""
-    journal, retained = SqliteJournal(folder), SqliteRetained(folder)
+    journal, retained = opened(folder), SqliteRetained(folder)
     journal.write(JournalBatch(queues=[QueueRow(1, b"one", b""), QueueRow(2, b"two", proof(1))]))
     journal.keep_setting("name", b"value")
     for first in range(1, records, 8):
         if is_closed_between and first == 8 * (records // 16) + 1:
             journal.close()
-            journal = SqliteJournal(folder)
+            journal = opened(folder)
         journal.write(batch_of(range(first, min(first + 8, records + 1)), (1, 2)))
     for topic in range(RETAINED):
         row = RetainedRow(NAMESPACE, f"topic/{topic}", body(topic), proof(topic))
@@ -72,7 +80,7 @@ class Served:
 
 def read_back(folder: Path) -> Served:
     """Open everything and read it; whatever is served must be what was written, in order."""
-    journal, retained = SqliteJournal(folder), SqliteRetained(folder)
+    journal, retained = opened(folder), SqliteRetained(folder)
     try:
         contents = journal.contents()
         queues = {one.queue: list(one.entries.records) for one in contents.queues}

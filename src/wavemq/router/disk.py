@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from wavemq.router.config import RouterConfig
 from wavemq.storage.journal import JournalContents
-from wavemq.storage.sqlite_journal import SqliteJournal
+from wavemq.storage.logged_journal import LoggedJournal
 from wavemq.storage.sqlite_retained import SqliteRetained
 
 
@@ -23,7 +23,7 @@ from wavemq.storage.sqlite_retained import SqliteRetained
 class OpenedDisk:
     """What a router keeps."""
 
-    journal: SqliteJournal
+    journal: LoggedJournal
     retained: SqliteRetained
     _contents: JournalContents | None
 
@@ -46,7 +46,7 @@ def open_disk(config: RouterConfig) -> OpenedDisk:
         ConfigError: another process uses it, or another version of the program wrote it.
         StorageFaultError: the disk fails.
     """
-    journal = SqliteJournal(config.queue_directory)
+    journal = LoggedJournal(config.queue_directory)
     try:
         contents = journal.contents()
         return OpenedDisk(journal, SqliteRetained(config.retained_directory), contents)

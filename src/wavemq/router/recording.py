@@ -33,8 +33,6 @@ from wavemq.routing.records import (
 )
 from wavemq.routing.snapshot import Snapshot, StoredQueue
 from wavemq.storage.journal import (
-    EntryRow,
-    IdentityRow,
     Journal,
     JournalBatch,
     JournalContents,
@@ -211,10 +209,10 @@ def _batch(changes: JournalChanges) -> JournalBatch:
             for record, message in changes.records.items()
         ],
         entries=[
-            EntryRow(queue, entry.record, entry.size_bytes, entry.lane)
-            for (queue, _), entry in changes.entries.items()
+            (queue, record, size_bytes, lane)
+            for (queue, _), (record, size_bytes, lane) in changes.entries.items()
         ],
-        identities=[IdentityRow(scope, identity) for scope, identity in changes.identities],
+        identities=changes.identities,
         removed_entries=changes.removed_entries,
         removed_queues=changes.removed_queues,
         removed_records=changes.removed_records,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from wavemq.errors import CorruptRecordError
 
@@ -20,26 +20,29 @@ IDENTITIES_PER_SCOPE_MAX: Final = 4096
 """Newest identities that a journal keeps of each scope."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordRow:
+class RecordRow(NamedTuple):
     """A body and the proof that many bodies share; the proof is stored once, by its hash."""
 
     record: int
-    body: bytes = field(repr=False)
-    proof: bytes = field(repr=False)
+    body: bytes
+    proof: bytes
+
+    def __repr__(self) -> str:
+        return f"RecordRow(record={self.record})"
 
 
-@dataclass(frozen=True, slots=True)
-class QueueRow:
+class QueueRow(NamedTuple):
     """A queue; `definition` means nothing here, `proof` is stored once, like that of a body."""
 
     queue: int
-    definition: bytes = field(repr=False)
-    proof: bytes = field(repr=False)
+    definition: bytes
+    proof: bytes
+
+    def __repr__(self) -> str:
+        return f"QueueRow(queue={self.queue})"
 
 
-@dataclass(frozen=True, slots=True)
-class EntryRow:
+class EntryRow(NamedTuple):
     """A record in a queue: its place is its number, so that the entries of a queue ascend by it.
 
     Attributes:
@@ -55,8 +58,7 @@ class EntryRow:
     lane: int
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityRow:
+class IdentityRow(NamedTuple):
     """Something that was seen: 64 bits without a sign, in a scope of at most 64 bytes."""
 
     scope: bytes
@@ -74,8 +76,9 @@ class JournalBatch:
         dropped_counts: of queues.
         marks: at most 64 bytes for each of some queues, which replace those before.
         records: to keep; their numbers are above all that were ever kept before.
-        entries: to fill; in each queue their records ascend.
-        identities: seen, in this order; each scope keeps its newest `IDENTITIES_PER_SCOPE_MAX`.
+        entries: rows as `EntryRow` has them, to fill; in each queue their records ascend.
+        identities: rows as `IdentityRow` has them, seen in this order; each scope keeps its newest
+            `IDENTITIES_PER_SCOPE_MAX`.
         removed_entries: (queue, record).
         removed_queues: with all their entries.
         removed_records: whose entries are all removed.
@@ -86,8 +89,8 @@ class JournalBatch:
     dropped_counts: Mapping[int, int] = field(default_factory=dict)
     marks: Mapping[int, bytes] = field(default_factory=dict)
     records: Sequence[RecordRow] = ()
-    entries: Sequence[EntryRow] = ()
-    identities: Sequence[IdentityRow] = ()
+    entries: Sequence[tuple[int, int, int, int]] = ()
+    identities: Sequence[tuple[bytes, int]] = ()
     removed_entries: Sequence[tuple[int, int]] = ()
     removed_queues: Sequence[int] = ()
     removed_records: Sequence[int] = ()
@@ -122,11 +125,11 @@ class EntryColumns:
         return zip(self.records, self.sizes_bytes, self.lanes, strict=True)
 
     @classmethod
-    def of(cls, entries: Iterable[EntryRow]) -> EntryColumns:
+    def of(cls, entries: Iterable[tuple[int, int, int, int]]) -> EntryColumns:
         """Return entries, which ascend by record, as columns."""
         columns = cls()
-        for entry in entries:
-            columns.append(entry.record, entry.size_bytes, entry.lane)
+        for _, record, size_bytes, lane in entries:
+            columns.append(record, size_bytes, lane)
         return columns
 
     def append(self, record: int, size_bytes: int, lane: int) -> None:
@@ -175,7 +178,7 @@ class JournalStatistics:
     Attributes:
         records: bodies.
         proofs: proofs, each once.
-        size_bytes: of the files, or of the memory.
+        size_bytes: of the files, as far as they are used, or of the memory.
         corrupt_count: records, queues and files set aside.
         write_count: batches written since it was opened.
         repaired_count: places where flipped bits were turned back when it was opened.

@@ -14,7 +14,6 @@ from wavemq.errors import CorruptRecordError
 from wavemq.storage.journal import (
     IDENTITIES_PER_SCOPE_MAX,
     EntryColumns,
-    EntryRow,
     JournalBatch,
     JournalContents,
     JournalStatistics,
@@ -39,7 +38,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         self._queues: dict[int, QueueRow] = {}
         self._dropped_counts: dict[int, int] = {}
-        self._entries: dict[int, dict[int, EntryRow]] = {}
+        self._entries: dict[int, dict[int, tuple[int, int, int, int]]] = {}
         self._records: dict[int, RecordRow] = {}
         self._settings: dict[str, bytes] = {}
         self._marks: dict[int, bytes] = {}
@@ -80,11 +79,11 @@ class MemoryJournal:
             self._records[record.record] = record
             self._next_record = max(self._next_record, record.record + 1)
         for entry in batch.entries:
-            self._entries.setdefault(entry.queue, {})[entry.record] = entry
-        for seen in batch.identities:
-            identities = self._identities.pop(seen.scope, [])
-            identities.append(seen.identity)
-            self._identities[seen.scope] = identities[-IDENTITIES_PER_SCOPE_MAX:]
+            self._entries.setdefault(entry[0], {})[entry[1]] = entry
+        for scope, identity in batch.identities:
+            identities = self._identities.pop(scope, [])
+            identities.append(identity)
+            self._identities[scope] = identities[-IDENTITIES_PER_SCOPE_MAX:]
         for queue, held in batch.removed_entries:
             self._entries.get(queue, {}).pop(held, None)
         for queue in batch.removed_queues:
@@ -94,8 +93,8 @@ class MemoryJournal:
             self._entries.pop(queue, None)
         for removed in batch.removed_records:
             self._records.pop(removed, None)
-        for scope in batch.removed_scopes:
-            self._identities.pop(scope, None)
+        for forgotten in batch.removed_scopes:
+            self._identities.pop(forgotten, None)
         self._write_count += 1
 
     def read(self, records: Sequence[int]) -> Mapping[int, RecordRow | CorruptRecordError]:

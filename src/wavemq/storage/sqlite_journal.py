@@ -18,7 +18,6 @@ from wavemq.errors import CorruptRecordError
 from wavemq.storage.journal import (
     IDENTITIES_PER_SCOPE_MAX,
     EntryColumns,
-    IdentityRow,
     JournalBatch,
     JournalContents,
     JournalStatistics,
@@ -29,6 +28,8 @@ from wavemq.storage.sqlite_file import SqliteFile, checksum
 
 FILE_NAME: Final = "queues.sqlite"
 FORMAT: Final = 2
+LOG_POSITION: Final = "log"
+"""The setting that says how far the log before this file went into it."""
 WRITES_PER_SHRINKING: Final = 512
 """How often free space is looked at."""
 
@@ -225,6 +226,25 @@ class SqliteJournal:
         if self._write_count % WRITES_PER_SHRINKING == 0:
             self._file.shrink()
 
+    def settle(self, batch: JournalBatch, numbers: tuple[int, int], position: bytes) -> None:
+        """Write the net changes of a log, and in the same transaction how far they go.
+
+        Args:
+            batch: the changes.
+            numbers: what follows the highest queue and record that the log ever named.
+            position: kept under `LOG_POSITION`.
+
+        Raises:
+            StorageFaultError: nothing was written.
+        """
+        with self._file.transaction() as connection:
+            self._add(connection, batch)
+            self._remove(connection, batch)
+            self._raise_numbers(connection, *numbers)
+            self._put_setting(connection, LOG_POSITION, position)
+        self._corrupt_records.difference_update(batch.removed_records)
+        self._file.shrink()
+
     def _add(self, connection: sqlite3.Connection, batch: JournalBatch) -> None:
         for queue in batch.queues:
             connection.execute(
@@ -258,14 +278,8 @@ class SqliteJournal:
             "INSERT OR REPLACE INTO entries (queue, record, size, lane, checksum) "
             "VALUES (?, ?, ?, ?, ?)",
             [
-                (
-                    row.queue,
-                    row.record,
-                    row.size_bytes,
-                    row.lane,
-                    _entry_sum(row.queue, row.record, row.size_bytes, row.lane),
-                )
-                for row in batch.entries
+                (queue, record, size, lane, _entry_sum(queue, record, size, lane))
+                for queue, record, size, lane in batch.entries
             ],
         )
         self._note_numbers(connection, batch)
@@ -275,27 +289,36 @@ class SqliteJournal:
         )
         connection.executemany(
             "INSERT OR REPLACE INTO identities (scope, slot, number, identity) VALUES (?, ?, ?, ?)",
-            [self._seen_row(row) for row in batch.identities],
+            [self._seen_row(scope, identity) for scope, identity in batch.identities],
         )
 
-    def _seen_row(self, row: IdentityRow) -> tuple[bytes, int, int, bytes]:
+    def _seen_row(self, scope: bytes, identity: int) -> tuple[bytes, int, int, bytes]:
         """Return a row that takes the place of the oldest of its scope if there are too many."""
-        count = self._seen_counts.get(row.scope, 0)
-        self._seen_counts[row.scope] = count + 1
+        count = self._seen_counts.get(scope, 0)
+        self._seen_counts[scope] = count + 1
         number, self._next_seen = self._next_seen, self._next_seen + 1
         slot = count % IDENTITIES_PER_SCOPE_MAX
-        return row.scope, slot, number, row.identity.to_bytes(8, "big")
+        return scope, slot, number, identity.to_bytes(8, "big")
 
     def _note_numbers(self, connection: sqlite3.Connection, batch: JournalBatch) -> None:
         """Keep the highest numbers: none may be given again after all that had them went."""
-        last = {
-            "queue": max((row.queue for row in batch.queues), default=0),
-            "record": max((row.record for row in batch.records), default=0),
-        }
+        self._raise_numbers(
+            connection,
+            max((row.queue for row in batch.queues), default=0) + 1,
+            max((row.record for row in batch.records), default=0) + 1,
+        )
+
+    def _raise_numbers(
+        self, connection: sqlite3.Connection, next_queue: int, next_record: int
+    ) -> None:
         connection.executemany(
             "INSERT INTO numbers (name, next) VALUES (?, ?) "
             "ON CONFLICT (name) DO UPDATE SET next = MAX(next, excluded.next)",
-            [(name, number + 1) for name, number in last.items() if number],
+            [
+                (n, number)
+                for n, number in (("queue", next_queue), ("record", next_record))
+                if number > 1
+            ],
         )
 
     def _remove(self, connection: sqlite3.Connection, batch: JournalBatch) -> None:
@@ -364,10 +387,13 @@ class SqliteJournal:
     def keep_setting(self, name: str, value: bytes) -> None:
         """Keep a small value under a name, durably."""
         with self._file.transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO settings (name, value, checksum) VALUES (?, ?, ?)",
-                (name, value, checksum(name.encode(), value)),
-            )
+            self._put_setting(connection, name, value)
+
+    def _put_setting(self, connection: sqlite3.Connection, name: str, value: bytes) -> None:
+        connection.execute(
+            "INSERT OR REPLACE INTO settings (name, value, checksum) VALUES (?, ?, ?)",
+            (name, value, checksum(name.encode(), value)),
+        )
 
     def statistics(self) -> JournalStatistics:
         """Return counts."""

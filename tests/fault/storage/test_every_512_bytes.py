@@ -84,7 +84,7 @@ def is_whole(served: Served) -> bool:
 
 def is_superseded(folder: Path, name: str, at: int) -> bool:
     """Return whether a newer version of what was damaged is in the log, or behind its end."""
-    if name.endswith("-wal"):
+    if name.endswith(("-wal", ".log")):
         return True
     log = folder / f"{name}-wal"
     if not log.exists():

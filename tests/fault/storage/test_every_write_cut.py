@@ -20,7 +20,7 @@ import pytest
 from tests.support.damaged_journal import body, proof
 from tests.support.recorded_writes import Disk, Operation, record, torn
 from wavemq.storage.journal import RecordRow
-from wavemq.storage.sqlite_journal import SqliteJournal
+from wavemq.storage.logged_journal import LoggedJournal
 
 MESSAGES = 1_000
 BATCH = 25
@@ -29,18 +29,26 @@ KEPT = 60
 ACKNOWLEDGED = "acknowledged"
 SEED = 20_261_124
 
+LOG_BYTES = 48 * 1024
+"""So few that the log is emptied some forty times."""
+JOURNALS = {
+    "file": "SqliteJournal(root)",
+    "log": f"LoggedJournal(root, log_bytes={LOG_BYTES})",
+}
+
 PROGRAM = f"""
 import os, sys
 from pathlib import Path
 from tests.support.damaged_journal import batch_of
 from wavemq.storage import sqlite_file
 from wavemq.storage.journal import JournalBatch, QueueRow
+from wavemq.storage.logged_journal import LoggedJournal
 from wavemq.storage.sqlite_journal import SqliteJournal
 
 sqlite_file.LOG_FRAMES_MAX = 100  # so that the log goes into the database some times
 root = Path(sys.argv[1])
 acknowledged = os.open(root / "{ACKNOWLEDGED}", os.O_WRONLY | os.O_CREAT)
-journal = SqliteJournal(root)
+journal = JOURNAL
 journal.write(JournalBatch(queues=[QueueRow(1, b"one", b"")]))
 for first in range(1, {MESSAGES} + 1, {BATCH}):
     journal.write(batch_of(range(first, first + {BATCH})))
@@ -76,7 +84,7 @@ def complaint(files: dict[str, bytes], work: Path) -> str | None:
     last = int.from_bytes(files.pop(ACKNOWLEDGED, b""), "big")
     for name, content in files.items():
         (work / name).write_bytes(content)
-    journal = SqliteJournal(work)
+    journal = LoggedJournal(work, log_bytes=LOG_BYTES)
     try:
         contents = journal.contents()
         found = [list(one.entries.records) for one in contents.queues]
@@ -120,8 +128,9 @@ def pool() -> Any:
 
 
 @pytest.mark.timeout(600)
-def test_every_operation_of_a_run_may_be_the_last(tmp_path: Path) -> None:
-    operations = record(PROGRAM, tmp_path / "run", tmp_path)
+@pytest.mark.parametrize("journal", JOURNALS.values(), ids=JOURNALS)
+def test_every_operation_of_a_run_may_be_the_last(journal: str, tmp_path: Path) -> None:
+    operations = record(PROGRAM.replace("JOURNAL", journal), tmp_path / "run", tmp_path)
     kinds = {one.kind for one in operations}
     assert kinds >= {"w", "s", "r", "t"}, "writes, fsyncs, renames and truncations were recorded"
     assert sum(one.path.endswith(".sums.new") for one in operations) >= 4, "the log was emptied"

@@ -17,15 +17,25 @@ from wavemq.storage.journal import (
     QueueRow,
     RecordRow,
 )
+from wavemq.storage.logged_journal import LoggedJournal
 from wavemq.storage.memory import MemoryJournal
 from wavemq.storage.sqlite_journal import SqliteJournal
 
 PROOF = b"proof" * 10_000
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "logged", "small log"])
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
-    opened: Journal = MemoryJournal() if request.param == "memory" else SqliteJournal(tmp_path)
+    opened: Journal
+    match request.param:
+        case "memory":
+            opened = MemoryJournal()
+        case "sqlite":
+            opened = SqliteJournal(tmp_path)
+        case "logged":
+            opened = LoggedJournal(tmp_path)
+        case _:  # settled now and then
+            opened = LoggedJournal(tmp_path, log_bytes=70_000, rows_max=3)
     yield opened
     opened.close()
 
