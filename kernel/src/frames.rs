@@ -6,13 +6,13 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
-use sha3::{Digest, Sha3_256};
 
 use crate::bulk::{in_parallel, locked, unlocked};
 use crate::known_keys::KnownKeys;
 use crate::messages::{compose, MessageIn};
 use crate::protobuf::{Field, Fields, Put};
 use crate::signatures::Signed;
+use crate::signed_fields::SignedFields;
 
 /// So many checks take several times as long as a thread takes to begin.
 const SIDE_BY_SIDE_MIN: usize = 32;
@@ -20,136 +20,6 @@ const REFERENCE_BYTES: usize = 16;
 const SIGNATURE_BYTES: usize = 64;
 
 // --- fields -------------------------------------------------------------------------------------
-
-/// The signed fields of a message.
-#[derive(Default)]
-struct SignedFields<'a> {
-    source: &'a [u8],
-    location: Option<&'a [u8]>,
-    namespace: &'a [u8],
-    topic: &'a str,
-    payload: Vec<(&'a str, &'a [u8])>,
-    origin_router: &'a str,
-    jedi_timestamp: Option<i64>,
-    /// What stands before the payload.
-    stem: &'a [u8],
-}
-
-fn text(content: &[u8]) -> Option<&str> {
-    std::str::from_utf8(content).ok()
-}
-
-/// Returns a location's URL and version, if there is nothing else.
-fn location(content: &[u8]) -> Option<(&str, i32)> {
-    let mut fields = Fields::of(content);
-    let (mut url, mut version) = ("", 0);
-    while let Some((number, field)) = fields.next_field()? {
-        match (number, field) {
-            (1, Field::Bytes(content)) => url = text(content)?,
-            (2, Field::Varint(value)) => version = value as i32,
-            _ => return None,
-        }
-    }
-    Some((url, version))
-}
-
-fn payload_object(content: &[u8]) -> Option<(&str, &[u8])> {
-    let mut fields = Fields::of(content);
-    let (mut schema, mut object) = ("", &[][..]);
-    while let Some((number, field)) = fields.next_field()? {
-        match (number, field) {
-            (1, Field::Bytes(content)) => schema = text(content)?,
-            (2, Field::Bytes(content)) => object = content,
-            _ => return None,
-        }
-    }
-    Some((schema, object))
-}
-
-fn jedi_timestamp(content: &[u8]) -> Option<i64> {
-    let mut fields = Fields::of(content);
-    let mut timestamp = 0;
-    while let Some((number, field)) = fields.next_field()? {
-        match (number, field) {
-            (1, Field::Varint(value)) => timestamp = value as i64,
-            _ => return None,
-        }
-    }
-    Some(timestamp)
-}
-
-impl<'a> SignedFields<'a> {
-    /// Returns the fields of a `MessageTBS`; none where there is anything else. Whether they stand there canonically,
-    /// composing them tells.
-    fn of(tbs: &'a [u8]) -> Option<Self> {
-        let mut fields = Fields::of(tbs);
-        let mut signed = Self::default();
-        while let Some((number, field)) = fields.next_field()? {
-            match (number, field) {
-                (1, Field::Bytes(content)) => signed.source = content,
-                (2, Field::Bytes(content)) => signed.location = Some(content),
-                (3, Field::Bytes(content)) => signed.namespace = content,
-                (4, Field::Bytes(content)) => signed.topic = text(content)?,
-                (5, Field::Bytes(content)) => signed.payload.push(payload_object(content)?),
-                (6, Field::Bytes(content)) => signed.origin_router = text(content)?,
-                (7, Field::Bytes(content)) => {
-                    signed.jedi_timestamp = Some(jedi_timestamp(content)?);
-                }
-                _ => return None,
-            }
-            if number <= 4 {
-                signed.stem = &tbs[..tbs.len() - fields.rest_bytes()];
-            }
-        }
-        Some(signed)
-    }
-
-    /// Returns the fields as protobuf writes them.
-    fn compose(&self, size: usize) -> Option<Vec<u8>> {
-        let mut out = Vec::with_capacity(size);
-        out.text_field(1, self.source);
-        if let Some(content) = self.location {
-            let (url, version) = location(content)?;
-            let mut inner = Vec::with_capacity(content.len());
-            inner.text_field(1, url.as_bytes());
-            // A negative number stands as one of 64 bits.
-            inner.varint_field(2, i64::from(version) as u64);
-            out.bytes_field(2, &inner);
-        }
-        out.text_field(3, self.namespace);
-        out.text_field(4, self.topic.as_bytes());
-        for (schema, content) in &self.payload {
-            let mut object = Vec::with_capacity(schema.len() + content.len() + 16);
-            object.text_field(1, schema.as_bytes());
-            object.text_field(2, content);
-            out.bytes_field(5, &object);
-        }
-        out.text_field(6, self.origin_router.as_bytes());
-        if let Some(timestamp) = self.jedi_timestamp {
-            let mut inner = Vec::new();
-            inner.varint_field(1, timestamp as u64);
-            out.bytes_field(7, &inner);
-        }
-        Some(out)
-    }
-
-    /// Returns what the source of the message signs (wavemq.md 4).
-    fn digest(&self) -> [u8; 32] {
-        let mut hash = Sha3_256::new();
-        hash.update(self.source);
-        hash.update(self.namespace);
-        hash.update(self.topic);
-        for (schema, content) in &self.payload {
-            hash.update(schema);
-            hash.update(content);
-        }
-        hash.update(self.origin_router);
-        if let Some(timestamp) = self.jedi_timestamp {
-            hash.update(timestamp.to_le_bytes());
-        }
-        hash.finalize().into()
-    }
-}
 
 /// A message as far as it is plain.
 #[derive(Default)]

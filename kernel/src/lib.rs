@@ -31,6 +31,7 @@ mod multiples;
 mod points;
 mod protobuf;
 mod signatures;
+mod signed_fields;
 mod wkdibe;
 
 use pyo3::prelude::*;
