@@ -191,7 +191,8 @@ mod tests {
         let entry = |size: usize| ("x".to_owned(), "y".repeat(size));
         assert_eq!(few(vec![entry(1023)]).len(), 1);
         assert_eq!(few(vec![entry(1), entry(1022)]).len(), 1);
-        assert_eq!(few(vec![entry(1), entry(1020), entry(0)]).len(), 2);
+        assert_eq!(few(vec![entry(1), entry(1020), entry(0)]).len(), 3);
+        assert_eq!(few(vec![entry(1), entry(1020), entry(1)]).len(), 2);
     }
 
     #[test]
