@@ -144,6 +144,9 @@ class Http2:
     away with the call.
     """
 
+    MESSAGE_BYTES: int
+    """What each message counts in `consumed` beside its own bytes."""
+
     def fileno(self) -> int:
         """Readable when there are events."""
 

@@ -135,6 +135,9 @@ impl Http2 {
         }));
     }
 
+    #[classattr]
+    const MESSAGE_BYTES: usize = streams::MESSAGE_BYTES;
+
     // --- doors --------------------------------------------------------------------------------
 
     /// Defines what a door serves: of each method its number in events, its path, and whether it has many requests
@@ -325,7 +328,7 @@ impl Http2 {
         self.order(Order::Answer(answers.collect()));
     }
 
-    /// Has done with one message of a call, of so many bytes: others may come.
+    /// Lets so many more bytes of a call's messages come; each counts `MESSAGE_BYTES` more than it has.
     fn consumed(&self, call: u64, size_bytes: usize) {
         self.order(Order::Consumed(call, size_bytes));
     }

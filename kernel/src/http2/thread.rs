@@ -21,7 +21,6 @@ use super::events::{ConnectionId, Event, Inbox};
 use super::link::{hold, Role};
 use super::network::{Call, ListenerId, Network, Order, Outgoing, Panic, Service, ServiceId};
 use super::shares::make_room;
-use super::streams::MESSAGE_BYTES;
 
 /// After an accept that failed, mostly because there are too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -194,8 +193,7 @@ fn carry_out(network: &Rc<Network>, order: Order) {
         }
         Order::Consumed(call, size_bytes) => {
             if let Some(call) = network.call(call) {
-                let done_bytes = size_bytes + MESSAGE_BYTES;
-                let left = call.unread_bytes.get().saturating_sub(done_bytes);
+                let left = call.unread_bytes.get().saturating_sub(size_bytes);
                 call.unread_bytes.set(left);
                 call.is_read.notify_one();
             }

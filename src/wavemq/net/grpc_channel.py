@@ -16,6 +16,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
+from wavemq._kernel import Http2
 from wavemq.limits import FRAME_BYTES_MAX
 from wavemq.net.reactor import CallEvents, Metadata, Reactor
 
@@ -85,7 +86,7 @@ class Call(CallEvents, Generic[RequestT, ResponseT]):
                 return self._conclude(self._end)
             await self._wait_change()
         content = self._responses.popleft()
-        self._reactor.http2.consumed(self._number, len(content))
+        self._reactor.http2.consumed(self._number, len(content) + Http2.MESSAGE_BYTES)
         try:
             return self._decode(content)
         except DecodeError:

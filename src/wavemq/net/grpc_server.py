@@ -21,6 +21,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtobufMessage
 
+from wavemq._kernel import Http2
 from wavemq.limits import FRAME_BYTES_MAX, KIB, MIB
 from wavemq.net.reactor import Arrival, CallEvents, Metadata, MethodEvents, Reactor
 
@@ -166,7 +167,7 @@ class ServedCall(CallEvents, Generic[ResponseT]):
                 self._waiter = self._loop.create_future()
                 await self._waiter
             content = self._requests.popleft()
-            self._consumed_bytes += len(content)
+            self._consumed_bytes += len(content) + Http2.MESSAGE_BYTES
             if self._consumed_bytes >= CONSUMED_BYTES_TOLD:
                 self._reactor.http2.consumed(self.number, self._consumed_bytes)
                 self._consumed_bytes = 0

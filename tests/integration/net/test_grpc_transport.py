@@ -233,6 +233,22 @@ async def test_caller_that_sends_faster_than_it_is_served_is_not_read() -> None:
         stream.cancel()
 
 
+@pytest.mark.parametrize("size_bytes", [0, 10])
+async def test_stream_of_many_small_messages_does_not_stall(size_bytes: int) -> None:
+    async with serving() as door, caller(door) as channel:
+        stream = channel.stream_stream(TALK)(timeout=60)
+        content, count = bytes(size_bytes), 40_000  # counted with what each costs, several windows
+
+        async def write() -> None:
+            for _ in range(count):
+                await stream.write(content)
+            await stream.done_writing()
+
+        writing = asyncio.ensure_future(write())
+        assert sum([1 async for _ in stream]) == count == len(door.seen)
+        await writing
+
+
 async def test_connections_over_the_bound_are_closed_and_the_others_served() -> None:
     async with serving(connections_max=3) as door, caller(door) as channel:
         assert await say(channel, b"x") == b"x"
