@@ -28,9 +28,6 @@ const PREAMBLE_READ_BYTES: usize = 16 << 10;
 /// A program that takes no byte for that long while bytes wait for it is given up. Long, since it may be stopped by hand.
 const PLAIN_STALL: Duration = Duration::from_secs(300);
 
-/// Of bytes that one connection has read before others have their turn: frames may be small, and many.
-const TURN_BYTES_MAX: usize = 256 << 10;
-
 /// What distinguishes connections that we accept and that we dial, after the socket.
 pub enum Role {
     Plain(Rc<Service>),
@@ -356,7 +353,6 @@ impl AsyncWrite for Watched {
 struct Metered<IO> {
     connection: Rc<Connection>,
     io: IO,
-    turn_bytes: usize,
 }
 
 impl<IO> Metered<IO> {
@@ -364,7 +360,6 @@ impl<IO> Metered<IO> {
         Self {
             connection: connection.clone(),
             io,
-            turn_bytes: 0,
         }
     }
 
@@ -386,17 +381,20 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Metered<IO> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.turn_bytes >= TURN_BYTES_MAX {
-            self.turn_bytes = 0;
-            context.waker().wake_by_ref();
+        if self.connection.is_turn_over() {
+            // What serves begins the next turn when it has taken all calls; one that dialled takes none.
+            if self.connection.service.is_none() {
+                self.connection.begin_turn();
+                context.waker().wake_by_ref();
+            }
             return Poll::Pending;
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(context, buffer);
         if read.is_ready() {
-            self.turn_bytes += buffer.filled().len() - before;
+            self.connection.note_read(buffer.filled().len() - before);
         } else {
-            self.turn_bytes = 0;
+            self.connection.begin_turn();
         }
         read
     }

@@ -27,6 +27,9 @@ const HELD_BYTES_MAX: usize = 192 << 20;
 /// Calls under way, served over all connections.
 const CALLS_MAX: usize = 131_072;
 
+/// Of bytes that one connection has read before others have their turn: frames may be small, and many.
+const TURN_BYTES_MAX: usize = 256 << 10;
+
 /// Of bytes that were given to one connection and that its other end does not take; then no more are given.
 const UNSENT_BYTES_MAX: usize = 4 << 20;
 
@@ -107,6 +110,7 @@ pub struct Connection {
     pub is_killed: Notify,
     pub is_gone: Notify,
     held_bytes: Cell<usize>,
+    turn_bytes: Cell<usize>,
     unsent_bytes: Cell<usize>,
     is_sent: Notify,
     resets: Cell<(u64, u32)>,
@@ -129,6 +133,7 @@ impl Connection {
             is_killed: Notify::default(),
             is_gone: Notify::default(),
             held_bytes: Cell::new(0),
+            turn_bytes: Cell::new(0),
             unsent_bytes: Cell::new(0),
             is_sent: Notify::default(),
             resets: Cell::default(),
@@ -139,6 +144,23 @@ impl Connection {
     /// Returns for how long it has had no calls; none if it has any.
     pub fn quiet_for(&self) -> Option<Duration> {
         (self.calls.get() == 0).then(|| self.quiet_since.get().elapsed())
+    }
+
+    /// Takes note of bytes that were read without a pause.
+    pub fn note_read(&self, size: usize) {
+        self.turn_bytes.set(self.turn_bytes.get() + size);
+    }
+
+    /// Whether so many bytes were read without a pause that others are to have their turn.
+    pub fn is_turn_over(&self) -> bool {
+        self.turn_bytes.get() >= TURN_BYTES_MAX
+    }
+
+    /// Lets bytes be read again; returns whether they could not.
+    pub fn begin_turn(&self) -> bool {
+        let is_over = self.is_turn_over();
+        self.turn_bytes.set(0);
+        is_over
     }
 
     /// Waits while too many bytes wait for the other end to take them.
@@ -178,7 +200,8 @@ impl Connection {
         self.kill(reason);
     }
 
-    /// Takes note of a call that its caller gave up; one that does little else is sent away.
+    /// Takes note of a call that its caller gave up, or for which there was no room; one that does little else is sent
+    /// away.
     pub fn note_reset(&self, now_s: u64) {
         let (since, count) = self.resets.get();
         if now_s >= since + RESET_SECONDS {
@@ -186,7 +209,7 @@ impl Connection {
         } else if count < RESETS_MAX {
             self.resets.set((since, count + 1));
         } else {
-            self.kill("its calls were given up too often");
+            self.kill("its calls were given up or refused too often");
         }
     }
 }

@@ -63,7 +63,15 @@ pub async fn serve<IO: AsyncRead + AsyncWrite + Unpin>(
     let mut is_told = false;
     loop {
         let accepted = tokio::select! {
-            accepted = http2.accept() => accepted,
+            // HTTP/2 reads on for each call that is taken from it: unless it is held back until all are taken and have
+            // had their turn, it keeps the headers of thousands that may have to be refused.
+            accepted = poll_fn(|context| {
+                let accepted = http2.poll_accept(context);
+                if accepted.is_pending() && connection.begin_turn() {
+                    context.waker().wake_by_ref();
+                }
+                accepted
+            }) => accepted,
             () = connection.is_leaving.notified() => {
                 http2.graceful_shutdown();
                 continue;
@@ -169,7 +177,13 @@ async fn serve_call(
     };
     match ended {
         Ok(()) => serving.is_done = true,
-        Err(Broken::Refused(refusal)) => answering.finish(refusal.code as u8, &refusal.text),
+        Err(Broken::Refused(refusal)) => {
+            if refusal.code == Code::ResourceExhausted {
+                // One that goes on and on is sent away: each refusal costs memory that is not soon given back.
+                connection.note_reset(network.now_s());
+            }
+            answering.finish(refusal.code as u8, &refusal.text);
+        }
         Err(Broken::Reset(_)) => {
             connection.note_reset(network.now_s());
             answering.reset(Reason::CANCEL);

@@ -177,6 +177,8 @@ class ServedCall(CallEvents, Generic[ResponseT]):
         """Have the method serve the call."""
         self._reactor.add_call(self.number, self)
         self._task = self._loop.create_task(self._serve(work))
+        # Also when it is cancelled before its first step.
+        self._task.add_done_callback(lambda _: work.close())
         return self._task
 
     async def _serve(self, work: Awaitable[None]) -> None:
