@@ -6,6 +6,7 @@
 #   make bench   ours and other brokers under load, side by side, and how ours grows (15 min)
 #   make bench-quick  the bounds alone, in two minutes; fails where one is missed
 #   make fuzz    an hour of fuzzing guided by coverage (FUZZ_SECONDS=3600; docs/fuzzing.md)
+#   make audit   licences, duplicates and known advisories of the Rust dependencies
 #   make clean   remove what the others made
 PYTHON ?= python3
 FUZZ_SECONDS ?= 3600
@@ -16,7 +17,7 @@ KERNEL_SOURCES := kernel/Cargo.toml kernel/Cargo.lock pyproject.toml $(wildcard 
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo demo-outage test lint format bench bench-quick bench-load bench-peers fuzz proto clean setup setup-lint check-tools
+.PHONY: demo demo-outage test lint format bench bench-quick bench-load bench-peers audit fuzz proto clean setup setup-lint check-tools
 .DELETE_ON_ERROR:
 
 demo: setup
@@ -62,6 +63,16 @@ bench-load: check-tools
 bench-peers: check-tools
 	@test -d .venv-peers || $(PYTHON) -m venv .venv-peers
 	@.venv-peers/bin/python -m pip install --quiet amqtt eclipse-zenoh
+
+# Needs cargo-deny and cargo-audit (cargo install --locked cargo-deny cargo-audit); both fetch the
+# database of advisories from github.com, without which the last step fails and says so.
+audit:
+	@command -v cargo-deny >/dev/null || { echo "missing: cargo-deny (cargo install --locked cargo-deny); nothing was checked"; exit 1; }
+	cargo deny --manifest-path kernel/Cargo.toml --config kernel/deny.toml check licenses bans sources
+	cargo deny --manifest-path $(LOAD)/Cargo.toml --config kernel/deny.toml check licenses bans sources
+	@command -v cargo-audit >/dev/null || { echo "missing: cargo-audit (cargo install --locked cargo-audit); advisories were not checked"; exit 1; }
+	cargo audit --file kernel/Cargo.lock
+	cargo audit --file $(LOAD)/Cargo.lock
 
 # The short run over the same targets is part of `make test` and needs nothing more.
 fuzz: setup
