@@ -30,6 +30,7 @@ from wavemq.testing.fault_proxy import FaultProxy
 from wavemq.testing.history import Fate, History
 
 SECONDS_DEFAULT = 300.0
+READY_SECONDS_MAX = 30.0
 CALM_SECONDS_MAX = 90.0
 PUBLISH_PAUSE_SECONDS = 0.1
 """A topic goes up one message at a time, and the link is up for a quarter of the time: some ten
@@ -116,6 +117,13 @@ def status_of(router: RouterProcess) -> dict[str, object]:
         return {}
 
 
+async def knows_readers(scene: Scene, count: int) -> bool:
+    """Return whether the designated router has so many subscriptions."""
+    status = await asyncio.to_thread(status_of, scene.designated)
+    found = status.get("subscriptions")
+    return isinstance(found, int) and found >= count
+
+
 def rows_of(scene: Scene, statuses: dict[str, dict[str, object]]) -> list[list[str]]:
     """Return one row for each tier."""
     rows = []
@@ -172,6 +180,10 @@ async def play(scene: Scene, console: Console, seconds: float) -> None:
         near.subscribe(FILTER, name="demo") as at_site,
         observer.subscribe(FILTER, name="demo") as in_cloud,
     ):
+        # A subscription at a site is effective there at once, above as soon as the link has it.
+        await within(
+            "the cloud knows both readers", lambda: knows_readers(scene, 2), READY_SECONDS_MAX
+        )
         scene.history.joined("at the site", FILTER)
         scene.history.joined("in the cloud", FILTER)
         async with asyncio.TaskGroup() as group:
