@@ -6,6 +6,7 @@
 #   make bench   ours and other brokers under load, side by side, and how ours grows (15 min)
 #   make bench-quick  the bounds alone, in two minutes; fails where one is missed
 #   make fuzz    an hour of fuzzing guided by coverage (FUZZ_SECONDS=3600; docs/fuzzing.md)
+#   make bench-instructions  instructions of the kernel's hot paths, against a baseline (valgrind)
 #   make audit   licences, duplicates and known advisories of the Rust dependencies
 #   make clean   remove what the others made
 PYTHON ?= python3
@@ -17,7 +18,7 @@ KERNEL_SOURCES := kernel/Cargo.toml kernel/Cargo.lock pyproject.toml $(wildcard 
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo demo-outage test lint format bench bench-quick bench-load bench-peers audit fuzz proto clean setup setup-lint check-tools
+.PHONY: demo demo-outage test lint format bench bench-quick bench-load bench-peers bench-instructions audit fuzz proto clean setup setup-lint check-tools
 .DELETE_ON_ERROR:
 
 demo: setup
@@ -55,6 +56,10 @@ bench: setup bench-load
 
 bench-quick: setup bench-load
 	@$(BIN)/python -m bench compare --quick
+
+# Fails where a hot path takes more than 5 % more instructions than bench/instructions.json says.
+bench-instructions: setup
+	@$(BIN)/python -m bench instructions
 
 bench-load: check-tools
 	@cargo build --quiet --release --locked --manifest-path $(LOAD)/Cargo.toml

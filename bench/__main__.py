@@ -1,7 +1,8 @@
 """`python -m bench`: every benchmark of this folder.
 
 `compare` (with `--quick`: shortly, judged) measures against other brokers, `scaling` shows how ours
-grows; the names of suites run those, in one table.
+grows, `instructions` (with `--accept`: makes the baseline) counts those of the kernel's hot paths;
+the names of suites run those, in one table.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from importlib import import_module
 from rich.console import Console
 from rich.table import Table
 
-from bench import comparing, scaling
+from bench import comparing, instructions, scaling
 from bench.load_generator import LoadFailedError
 from bench.measurement import Measurement
 
@@ -28,7 +29,7 @@ SUITES = (
     "links",
     "encryption",
 )
-LOADS = {"compare": comparing.main, "scaling": scaling.main}
+LOADS = {"compare": comparing.main, "scaling": scaling.main, "instructions": instructions.main}
 
 
 def main(arguments: list[str]) -> int:

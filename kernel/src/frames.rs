@@ -23,7 +23,7 @@ const SIGNATURE_BYTES: usize = 64;
 
 /// A message as far as it is plain.
 #[derive(Default)]
-struct Cut<'a> {
+pub struct Cut<'a> {
     proof: &'a [u8],
     reference: &'a [u8],
     signed: SignedFields<'a>,
@@ -53,7 +53,7 @@ fn numbers(field: Field<'_>, found: &mut Vec<i64>) -> Option<()> {
 
 impl<'a> Cut<'a> {
     /// Returns the fields of a message; none where there is anything beside them, or one is not where it belongs.
-    fn of(content: &'a [u8]) -> Option<Self> {
+    pub fn of(content: &'a [u8]) -> Option<Self> {
         let mut fields = Fields::of(content);
         let mut cut = Self::default();
         let (mut tbs, mut begin, mut end, mut last) = (None, 0, 0, 0);

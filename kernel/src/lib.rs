@@ -26,6 +26,7 @@ mod known_keys;
 mod lanes;
 mod lines;
 mod lqibe;
+pub mod measured;
 mod messages;
 mod multiples;
 mod points;

@@ -38,7 +38,7 @@ impl MessageSigner {
     /// Takes the seed of the key, the entity's hash, its location (URL, version), the router's id, and the
     /// beginning of each signature in DER.
     #[new]
-    fn new(
+    pub fn new(
         seed: &[u8],
         source: Vec<u8>,
         location: (String, i32),
@@ -70,7 +70,7 @@ impl MessageSigner {
 
 impl MessageSigner {
     /// Returns the signature in DER, and the fields of a message from `tbs` to `encryptionPartition`.
-    fn form(&self, draft: &Draft<'_>) -> (Vec<u8>, Vec<u8>) {
+    pub fn form(&self, draft: &Draft<'_>) -> (Vec<u8>, Vec<u8>) {
         let mut hash = Sha3_256::new();
         hash.update(&self.source);
         hash.update(draft.namespace);
@@ -117,10 +117,10 @@ impl MessageSigner {
 }
 
 /// What is signed, beside what its signer adds.
-struct Draft<'a> {
-    namespace: &'a [u8],
-    topic: &'a [u8],
-    payload: Vec<(&'a [u8], &'a [u8])>,
+pub struct Draft<'a> {
+    pub namespace: &'a [u8],
+    pub topic: &'a [u8],
+    pub payload: Vec<(&'a [u8], &'a [u8])>,
 }
 
 type DraftIn<'py> = (
@@ -187,7 +187,7 @@ pub struct PublishCutter {
 /// A request as far as it is plain: one perspective, a topic, contents. A frame of a stream has no perspective and no
 /// namespace, and a sequence instead.
 #[derive(Default)]
-struct Cut<'a> {
+pub struct Cut<'a> {
     perspective: Option<&'a [u8]>,
     namespace: Option<&'a [u8]>,
     topic: Option<&'a str>,
@@ -198,7 +198,7 @@ struct Cut<'a> {
 
 impl<'a> Cut<'a> {
     /// Returns the parts; none where there is anything beside them, or anything twice.
-    fn of(request: &'a [u8]) -> Option<Self> {
+    pub fn of(request: &'a [u8]) -> Option<Self> {
         let mut fields = Fields::of(request);
         let mut cut = Self::default();
         while let Some((number, field)) = fields.next_field()? {
@@ -407,7 +407,24 @@ pub type MessageIn<'py> = (
 pub fn compose(
     (head, timestamps, drops, is_persisted, proof, reference): &MessageIn<'_>,
 ) -> Vec<u8> {
-    let (head, proof) = (head.as_bytes(), proof.as_bytes());
+    let stamps = (&timestamps[..], &drops[..]);
+    compose_parts(
+        head.as_bytes(),
+        stamps,
+        *is_persisted,
+        proof.as_bytes(),
+        reference.as_bytes(),
+    )
+}
+
+/// Composes a message of its parts; timestamps and drops go together.
+pub fn compose_parts(
+    head: &[u8],
+    (timestamps, drops): (&[i64], &[i64]),
+    is_persisted: bool,
+    proof: &[u8],
+    reference: &[u8],
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(head.len() + proof.len() + 64);
     if !proof.is_empty() {
         out.bytes_field(2, proof);
@@ -416,9 +433,9 @@ pub fn compose(
     let unsigned = |values: &[i64]| values.iter().map(|value| *value as u64).collect::<Vec<_>>();
     out.packed_field(6, &unsigned(timestamps));
     out.packed_field(7, &unsigned(drops));
-    out.varint_field(8, u64::from(*is_persisted));
-    if !reference.as_bytes().is_empty() {
-        out.bytes_field(9, reference.as_bytes());
+    out.varint_field(8, u64::from(is_persisted));
+    if !reference.is_empty() {
+        out.bytes_field(9, reference);
     }
     out
 }

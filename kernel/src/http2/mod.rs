@@ -6,7 +6,7 @@
 
 mod calling;
 mod events;
-mod framing;
+pub mod framing;
 mod link;
 mod metadata;
 mod network;
