@@ -34,7 +34,7 @@ CLOCK_SKEW_TOLERATED_S: Final = 60
 """How far in the future a validity may begin and count as begun: clocks of honest hosts differ.
 The end of a validity gets no such grace."""
 HANDSHAKE_SECONDS_MAX: Final = 30.0
-"""The whole peering handshake, from accept to the first HTTP/2 byte. A proof of 60 kB, and they grow
-with the calendar, takes 10 s of a link of 50 kbit/s, which is to carry messages too."""
+"""The whole peering handshake, from accept to the first HTTP/2 byte. A proof of 60 kB, more on some
+days of the calendar, takes 10 s of a link of 50 kbit/s."""
 SIGNATURE_BYTES_MAX: Final = 1024
 """The handshake's signature field (a DER Signature is 80 bytes)."""
