@@ -127,6 +127,11 @@ class _Server:
         """Send an encoded response, and wait while too many of them are not read."""
         await self._call.down.write(response, len(response))
 
+    def write_last(self, response: Any) -> None:
+        """Send a response without waiting; the call ends with it."""
+        encoded = self._call.encode_response(response)
+        self._call.down.put(encoded, len(encoded))
+
     async def requests(self) -> AsyncIterator[Any]:
         """Yield what the client sends."""
         while True:
