@@ -5,8 +5,8 @@ Refuses to know messages, links and disk. Fault model: the designated router may
 for now; then nothing of its origin and topic may overtake it, and all others go on.
 
 The messages of one origin and topic (below: of one key) are sent in the order of their numbers.
-Therefore each key has its messages in this order: those that were refused for now, those in the
-live lane, those in the backlog.
+Therefore each key has its messages in this order: those in the live lane or, of a key that is held
+up, those put aside; then those in the backlog. Of a key that is held up the live lane holds none.
 """
 
 from __future__ import annotations
@@ -140,12 +140,12 @@ class UplinkQueue:
         if entry.size_bytes > self._limits.bytes_max:
             self.dropped_count += 1
             return Dropped(by_size=(entry,))
-        is_live = (
-            self.is_open
-            and entry.lane not in self._backlog_keys
-            and self._live.size_bytes + entry.size_bytes <= LIVE_BYTES_MAX
-        )
-        if is_live:
+        is_first = entry.lane not in self._backlog_keys
+        held_up = self.held_up.get(entry.lane) if self.held_up else None
+        has_room = self._live.size_bytes + entry.size_bytes <= LIVE_BYTES_MAX
+        if is_first and held_up is not None:
+            held_up.waiting.append(entry)
+        elif is_first and self.is_open and has_room:
             self._live.append(entry)
             self._live_keys[entry.lane] += 1
         else:
@@ -209,15 +209,15 @@ class UplinkQueue:
 
     def head(self, lane: Lane) -> Entry | None:
         """Return the next of a lane that may be sent; those whose key is held up are put aside."""
-        fifo = self._fifo(lane)
-        while (entry := fifo.head()) is not None:
-            held_up = self.held_up.get(entry.lane) if self.held_up else None
-            if held_up is not None:
-                held_up.waiting.append(self._pop(lane))
-            elif lane is Lane.BACKLOG and entry.lane in self._live_keys:
+        if lane is Lane.LIVE:
+            return self._live.head()
+        while (entry := self._backlog.head()) is not None:
+            if entry.lane in self._live_keys:
                 return None  # those in the live lane are older
-            else:
+            held_up = self.held_up.get(entry.lane) if self.held_up else None
+            if held_up is None:
                 return entry
+            held_up.waiting.append(self._pop(lane))
         return None
 
     def ahead(self, lane: Lane, count_max: int) -> list[Entry]:
@@ -280,21 +280,25 @@ class UplinkQueue:
         key = self._in_flight[place].lane
         if key not in self.held_up:
             unanswered = sum(one.lane == key for one in self._in_flight.values())
-            self.held_up[key] = HeldUp(unanswered=unanswered)
+            self.held_up[key] = HeldUp(self._take_live(key), unanswered)
         entry = self.confirm(place)
         assert entry is not None, "it was found above"
         held_up = self.held_up[key]
         held_up.waiting.merge((entry,))
         return entry, held_up
 
+    def _take_live(self, key: LaneKey) -> EntryFifo:
+        """Remove what the live lane holds of a key, and return it."""
+        taken = EntryFifo()
+        if key in self._live_keys:
+            taken.merge(self._live.remove([one.record for one in self._live if one.lane == key]))
+            del self._live_keys[key]
+        return taken
+
     def release(self, key: LaneKey) -> None:
         """Let a key go on."""
         waiting = self.held_up.pop(key).waiting.clear()
-        # What waits of the key in the lanes is younger, and the live lane is before the backlog.
-        if key in self._live_keys:
-            self._live.merge(waiting)
-            self._live_keys[key] += len(waiting)
-        elif waiting:
+        if waiting:
             self._backlog.merge(waiting)
             self._backlog_keys[key] += len(waiting)
 

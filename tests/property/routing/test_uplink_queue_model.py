@@ -43,9 +43,10 @@ class UplinkQueueModel(RuleBasedStateMachine):
         self.queue.is_open = True
 
     @precondition(lambda self: self.queue.is_open)
-    @rule()
-    def take(self) -> None:
-        for lane in self.queue.lanes():
+    @rule(is_turned=st.booleans())
+    def take(self, *, is_turned: bool) -> None:
+        lanes = self.queue.lanes()
+        for lane in reversed(lanes) if is_turned else lanes:  # one may wait for the disk
             head = self.queue.head(lane)
             if head is not None:
                 assert self.queue.take(lane) == head
