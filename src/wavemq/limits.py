@@ -36,5 +36,7 @@ The end of a validity gets no such grace."""
 HANDSHAKE_SECONDS_MAX: Final = 30.0
 """The whole peering handshake, from accept to the first HTTP/2 byte. A proof of 60 kB, more on some
 days of the calendar, takes 10 s of a link of 50 kbit/s."""
+HANDSHAKE_SILENCE_SECONDS_MAX: Final = 10.0
+"""How long either end waits for TLS and the name of a namespace, or for more of a claim."""
 SIGNATURE_BYTES_MAX: Final = 1024
 """The handshake's signature field (a DER Signature is 80 bytes)."""

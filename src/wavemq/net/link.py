@@ -24,7 +24,7 @@ import structlog
 
 from wavemq._kernel import ServerTls
 from wavemq.errors import HandshakeError, UnavailableError, WaveMQError
-from wavemq.limits import HANDSHAKE_SECONDS_MAX
+from wavemq.limits import HANDSHAKE_SECONDS_MAX, HANDSHAKE_SILENCE_SECONDS_MAX
 from wavemq.net.addresses import Address
 from wavemq.net.certificate import ServerCertificate, certificate_signature
 from wavemq.net.fair_shares import FairShares, source_of
@@ -61,12 +61,14 @@ class LinkLimits:
 
     Attributes:
         handshake_s: seconds from accept to the first byte of HTTP/2.
+        silence_s: seconds of them in which a peer that is to speak may be silent.
         stall_s: seconds that bytes may wait for a peer that does not take them.
         handshakes_max: handshakes under way at once.
         links_max: established links.
     """
 
     handshake_s: float = HANDSHAKE_SECONDS_MAX
+    silence_s: float = HANDSHAKE_SILENCE_SECONDS_MAX
     stall_s: float = STALL_SECONDS_MAX
     handshakes_max: int = HANDSHAKES_MAX
     links_max: int = LINKS_MAX
@@ -207,11 +209,13 @@ class PeeringListener:
 
     async def _shake(self, end: LinkEnd) -> Hash:
         """Do our part of the handshake; return when the first byte of HTTP/2 is here."""
-        await end.wait_secured()
         handshake = ServerHandshake()
         namespace: Hash | None = None
-        while namespace is None:
-            namespace = handshake.receive(await _some(end, "before it named a namespace"))
+        async with asyncio.timeout(self._limits.silence_s):
+            await end.wait_secured()
+            while namespace is None:
+                namespace = handshake.receive(await _some(end, "before it named a namespace"))
+        # What follows our claim may be late: on a thin link the claim alone takes long.
         answer = self._answers.get(namespace)
         if answer is None:
             raise HandshakeError(f"this router does not route {namespace.to_text()}")
@@ -324,7 +328,8 @@ async def _claim(
     async with asyncio.timeout(limits.handshake_s):
         claim: RouterClaim | None = None
         while claim is None:
-            chunk = await end.receive()
+            async with asyncio.timeout(limits.silence_s):
+                chunk = await end.receive()
             if not chunk:
                 raise handshake.receive_end()
             claim = handshake.receive(chunk)
