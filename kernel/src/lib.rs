@@ -5,6 +5,8 @@
 //! log, and reading numbers in bulk. It holds no policy. Bytes from outside are checked to be canonical, on the curve
 //! and in the subgroup before any arithmetic; errors are values.
 
+#[cfg(target_os = "linux")]
+mod alarm;
 mod append;
 mod bases;
 mod bindings;
@@ -43,6 +45,8 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "EncodingError",
         module.py().get_type::<bindings::EncodingError>(),
     )?;
+    #[cfg(target_os = "linux")]
+    module.add_class::<alarm::Alarm>()?;
     module.add_class::<http2::Http2>()?;
     module.add_class::<http2::ServerTls>()?;
     module.add_class::<bindings::WkdParams>()?;

@@ -1,6 +1,6 @@
 """Types of the Rust extension. It raises `EncodingError` for bytes that are not a sound object."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -8,6 +8,18 @@ from wavemq.clock import Instant
 
 class EncodingError(ValueError):
     """Bytes have the wrong length, are not canonical, or are no point of the group."""
+
+class Alarm:
+    """Rings after a while, to the microsecond; only where the system is Linux."""
+
+    def fileno(self) -> int:
+        """Readable when it rings."""
+
+    def set(self, seconds: float) -> None:
+        """Ring once, after so many seconds, and not for what was set before."""
+
+    def take(self) -> bool:
+        """Take note of a ring; return whether there was one."""
 
 class WkdParams:
     """Public parameters of one WKD-IBE system, decoded and checked."""
@@ -141,8 +153,10 @@ class Http2:
 
     Numbers of methods are the caller's; those of services, listeners, connections and calls are
     given here, and none is used twice. Orders for what has ended do nothing. Descriptors are given
-    away with the call.
+    away with the call. Orders go over together, when `call_soon` has called what sends them.
     """
+
+    def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None: ...
 
     MESSAGE_BYTES: int
     """What each message counts in `consumed` beside its own bytes."""
@@ -152,6 +166,9 @@ class Http2:
 
     def take(self) -> list[tuple[Any, ...]]:
         """Return all events: their kinds, then their parts, as `wavemq.net.reactor` reads them."""
+
+    def flush(self) -> None:
+        """Send the orders that were gathered."""
 
     def stop(self) -> None: ...
     def panic_for_test(self, in_loop: bool) -> None: ...
@@ -194,7 +211,9 @@ class Http2:
     def finish(self, call: int, code: int, text: str) -> None: ...
     def half_close(self, call: int) -> None: ...
     def cancel(self, call: int) -> None: ...
-    def answer(self, answers: Sequence[tuple[int, bytes]]) -> None: ...
+    def answer(self, call: int, content: bytes) -> None:
+        """Answer a call that has one answer."""
+
     def consumed(self, call: int, size_bytes: int) -> None: ...
 
 class MessageSigner:

@@ -51,9 +51,14 @@ impl ServerTls {
 }
 
 /// The network's thread, as the interpreter sees it.
+///
+/// Orders are gathered until the interpreter's event loop turns, and go over together: each time that the thread is
+/// woken costs more than an order.
 #[pyclass(frozen)]
 pub struct Http2 {
-    orders: UnboundedSender<Order>,
+    call_soon: Py<PyAny>,
+    gathered: Mutex<Vec<Order>>,
+    orders: UnboundedSender<Vec<Order>>,
     inbox: Arc<Inbox>,
     next_id: Arc<AtomicU64>,
     client_tls: Arc<rustls::ClientConfig>,
@@ -61,24 +66,41 @@ pub struct Http2 {
 }
 
 impl Http2 {
-    /// Sends an order; after the stop nobody takes it, and nothing happens.
-    fn order(&self, order: Order) {
-        let _ = self.orders.send(order);
+    /// Gathers an order, and has what is gathered sent when the event loop turns; at once where it does not any more.
+    fn order(this: &Bound<'_, Self>, order: Order) {
+        let own = this.get();
+        let is_first = own.gather(order) == 1;
+        if is_first {
+            let is_soon = this
+                .getattr("flush")
+                .and_then(|flush| own.call_soon.call1(this.py(), (flush,)));
+            if is_soon.is_err() {
+                own.flush();
+            }
+        }
+    }
+
+    /// Returns how many orders wait now.
+    fn gather(&self, order: Order) -> usize {
+        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        gathered.push(order);
+        gathered.len()
     }
 
     fn id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn send(&self, call: u64, outgoing: Vec<Outgoing>) {
-        self.order(Order::Send(call, outgoing));
+    fn send(this: &Bound<'_, Self>, call: u64, outgoing: Vec<Outgoing>) {
+        Self::order(this, Order::Send(call, outgoing));
     }
 }
 
 #[pymethods]
 impl Http2 {
+    /// Takes what has a function called when the event loop turns.
     #[new]
-    fn new() -> PyResult<Self> {
+    fn new(call_soon: Py<PyAny>) -> PyResult<Self> {
         let inbox = Arc::new(Inbox::new()?);
         let next_id = Arc::new(AtomicU64::new(1));
         let (orders, taken) = unbounded_channel();
@@ -94,6 +116,8 @@ impl Http2 {
         let client_tls =
             tls::client_config().map_err(|error| PyValueError::new_err(error.to_string()))?;
         Ok(Self {
+            call_soon,
+            gathered: Mutex::default(),
             orders,
             inbox,
             next_id,
@@ -113,9 +137,18 @@ impl Http2 {
         events.into_iter().map(|event| tuple(py, event)).collect()
     }
 
+    /// Sends what is gathered; after the stop nobody takes it, and nothing happens.
+    fn flush(&self) {
+        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        if !gathered.is_empty() {
+            let _ = self.orders.send(std::mem::take(&mut *gathered));
+        }
+    }
+
     /// Ends everything; returns when the thread has.
     fn stop(&self, py: Python<'_>) {
-        self.order(Order::Stop);
+        self.gather(Order::Stop);
+        self.flush();
         let thread = self
             .thread
             .lock()
@@ -128,11 +161,14 @@ impl Http2 {
     }
 
     /// For tests only: has the thread fail as by a defect, in its loop or in a task that it needs.
-    fn panic_for_test(&self, in_loop: bool) {
-        self.order(Order::Panic(match in_loop {
-            true => Panic::Loop,
-            false => Panic::Task,
-        }));
+    fn panic_for_test(this: &Bound<'_, Self>, in_loop: bool) {
+        Self::order(
+            this,
+            Order::Panic(match in_loop {
+                true => Panic::Loop,
+                false => Panic::Task,
+            }),
+        );
     }
 
     #[classattr]
@@ -143,7 +179,7 @@ impl Http2 {
     /// Defines what a door serves: of each method its number in events, its path, and whether it has many requests
     /// and is announced.
     fn serve(
-        &self,
+        this: &Bound<'_, Self>,
         methods: Vec<(usize, String, bool, bool)>,
         message_bytes_max: usize,
         streams_max: u32,
@@ -162,7 +198,7 @@ impl Http2 {
                 (path, method)
             })
             .collect();
-        let service = self.id();
+        let service = this.get().id();
         let definition = Service {
             id: service,
             methods,
@@ -173,31 +209,39 @@ impl Http2 {
             idle: seconds(idle_s)?,
             connections: RefCell::default(),
         };
-        self.order(Order::Serve(definition));
+        Self::order(this, Order::Serve(definition));
         Ok(service)
     }
 
     /// Accepts plaintext connections at a listening socket, which is ours from now on.
-    fn listen(&self, descriptor: RawFd, service: u64, connections_max: usize) -> PyResult<u64> {
+    fn listen(
+        this: &Bound<'_, Self>,
+        descriptor: RawFd,
+        service: u64,
+        connections_max: usize,
+    ) -> PyResult<u64> {
         let socket = TcpListener::from(owned(descriptor)?);
         socket.set_nonblocking(true)?;
-        let listener = self.id();
-        self.order(Order::Listen {
-            listener,
-            service,
-            socket,
-            connections_max,
-        });
+        let listener = this.get().id();
+        Self::order(
+            this,
+            Order::Listen {
+                listener,
+                service,
+                socket,
+                connections_max,
+            },
+        );
         Ok(listener)
     }
 
-    fn stop_listening(&self, listener: u64) {
-        self.order(Order::StopListening(listener));
+    fn stop_listening(this: &Bound<'_, Self>, listener: u64) {
+        Self::order(this, Order::StopListening(listener));
     }
 
     /// Serves an accepted connection, which is ours from now on: TLS, the preamble, HTTP/2.
     fn accept(
-        &self,
+        this: &Bound<'_, Self>,
         descriptor: RawFd,
         service: u64,
         tls: &ServerTls,
@@ -206,21 +250,24 @@ impl Http2 {
     ) -> PyResult<u64> {
         let socket = TcpStream::from(owned(descriptor)?);
         socket.set_nonblocking(true)?;
-        let connection = self.id();
-        self.order(Order::Accept {
-            connection,
-            service,
-            socket,
-            tls: tls.0.clone(),
-            secured_within: seconds(secured_s)?,
-            stall: seconds(stall_s)?,
-        });
+        let connection = this.get().id();
+        Self::order(
+            this,
+            Order::Accept {
+                connection,
+                service,
+                socket,
+                tls: tls.0.clone(),
+                secured_within: seconds(secured_s)?,
+                stall: seconds(stall_s)?,
+            },
+        );
         Ok(connection)
     }
 
     /// Holds a dialled connection, which is ours from now on: TLS, the preamble, HTTP/2.
     fn dial(
-        &self,
+        this: &Bound<'_, Self>,
         descriptor: RawFd,
         host: String,
         secured_s: f64,
@@ -229,58 +276,61 @@ impl Http2 {
     ) -> PyResult<u64> {
         let socket = TcpStream::from(owned(descriptor)?);
         socket.set_nonblocking(true)?;
-        let connection = self.id();
-        self.order(Order::Dial {
-            connection,
-            socket,
-            tls: self.client_tls.clone(),
-            host,
-            secured_within: seconds(secured_s)?,
-            begin_within: seconds(begin_s)?,
-            stall: seconds(stall_s)?,
-        });
+        let connection = this.get().id();
+        Self::order(
+            this,
+            Order::Dial {
+                connection,
+                socket,
+                tls: this.get().client_tls.clone(),
+                host,
+                secured_within: seconds(secured_s)?,
+                begin_within: seconds(begin_s)?,
+                stall: seconds(stall_s)?,
+            },
+        );
         Ok(connection)
     }
 
     // --- connections --------------------------------------------------------------------------
 
     /// Has what comes next before HTTP/2 told.
-    fn read_preamble(&self, connection: u64) {
-        self.order(Order::Preamble(connection, Preamble::Read));
+    fn read_preamble(this: &Bound<'_, Self>, connection: u64) {
+        Self::order(this, Order::Preamble(connection, Preamble::Read));
     }
 
-    fn send_preamble(&self, connection: u64, content: Vec<u8>) {
+    fn send_preamble(this: &Bound<'_, Self>, connection: u64, content: Vec<u8>) {
         let content = Preamble::Send(content.into());
-        self.order(Order::Preamble(connection, content));
+        Self::order(this, Order::Preamble(connection, content));
     }
 
     /// Begins HTTP/2, with bytes that were read too far.
-    fn begin(&self, connection: u64, surplus: Vec<u8>) {
+    fn begin(this: &Bound<'_, Self>, connection: u64, surplus: Vec<u8>) {
         let surplus = Preamble::Begin(surplus.into());
-        self.order(Order::Preamble(connection, surplus));
+        Self::order(this, Order::Preamble(connection, surplus));
     }
 
     /// Has the connections of a service take no further calls, and end when those under way have.
-    fn leave_all(&self, service: u64) {
-        self.order(Order::LeaveAll(service));
+    fn leave_all(this: &Bound<'_, Self>, service: u64) {
+        Self::order(this, Order::LeaveAll(service));
     }
 
     /// Ends the connections of a service, those with calls after a while; then tells that it has stopped.
-    fn end_service(&self, service: u64, linger_s: f64) -> PyResult<()> {
-        self.order(Order::EndService(service, seconds(linger_s)?));
+    fn end_service(this: &Bound<'_, Self>, service: u64, linger_s: f64) -> PyResult<()> {
+        Self::order(this, Order::EndService(service, seconds(linger_s)?));
         Ok(())
     }
 
     /// Ends a connection at once.
-    fn kill(&self, connection: u64) {
-        self.order(Order::Kill(connection));
+    fn kill(this: &Bound<'_, Self>, connection: u64) {
+        Self::order(this, Order::Kill(connection));
     }
 
     // --- calls --------------------------------------------------------------------------------
 
     /// Begins a call over a dialled connection.
     fn call(
-        &self,
+        this: &Bound<'_, Self>,
         connection: u64,
         authority: String,
         path: String,
@@ -288,7 +338,7 @@ impl Http2 {
         timeout_s: Option<f64>,
         message_bytes_max: usize,
     ) -> PyResult<u64> {
-        let call = self.id();
+        let call = this.get().id();
         let order = CallOrder {
             connection,
             call,
@@ -297,47 +347,47 @@ impl Http2 {
             metadata,
             timeout: timeout_s.map(seconds).transpose()?,
         };
-        self.order(Order::Call(order, message_bytes_max));
+        Self::order(this, Order::Call(order, message_bytes_max));
         Ok(call)
     }
 
-    fn headers(&self, call: u64, metadata: Metadata) {
-        self.send(call, vec![Outgoing::Headers(metadata)]);
+    fn headers(this: &Bound<'_, Self>, call: u64, metadata: Metadata) {
+        Self::send(this, call, vec![Outgoing::Headers(metadata)]);
     }
 
-    fn write(&self, call: u64, messages: Vec<Bound<'_, PyBytes>>) {
+    fn write(this: &Bound<'_, Self>, call: u64, messages: Vec<Bound<'_, PyBytes>>) {
         let messages = messages.iter().map(|one| Outgoing::Message(copied(one)));
-        self.send(call, messages.collect());
+        Self::send(this, call, messages.collect());
     }
 
-    fn finish(&self, call: u64, code: u8, text: String) {
-        self.send(call, vec![Outgoing::Finish { code, text }]);
+    fn finish(this: &Bound<'_, Self>, call: u64, code: u8, text: String) {
+        Self::send(this, call, vec![Outgoing::Finish { code, text }]);
     }
 
-    fn half_close(&self, call: u64) {
-        self.send(call, vec![Outgoing::HalfClose]);
+    fn half_close(this: &Bound<'_, Self>, call: u64) {
+        Self::send(this, call, vec![Outgoing::HalfClose]);
     }
 
-    fn cancel(&self, call: u64) {
-        self.send(call, vec![Outgoing::Cancel]);
+    fn cancel(this: &Bound<'_, Self>, call: u64) {
+        Self::send(this, call, vec![Outgoing::Cancel]);
     }
 
-    /// Answers calls that have one answer, each by its number.
-    fn answer(&self, answers: Vec<(u64, Bound<'_, PyBytes>)>) {
-        let answers = answers.iter().map(|(call, one)| (*call, copied(one)));
-        self.order(Order::Answer(answers.collect()));
+    /// Answers a call that has one answer.
+    fn answer(this: &Bound<'_, Self>, call: u64, content: &Bound<'_, PyBytes>) {
+        Self::order(this, Order::Answer(call, copied(content)));
     }
 
     /// Lets so many more bytes of a call's messages come; each counts `MESSAGE_BYTES` more than it has.
-    fn consumed(&self, call: u64, size_bytes: usize) {
-        self.order(Order::Consumed(call, size_bytes));
+    fn consumed(this: &Bound<'_, Self>, call: u64, size_bytes: usize) {
+        Self::order(this, Order::Consumed(call, size_bytes));
     }
 }
 
 impl Drop for Http2 {
     fn drop(&mut self) {
         // Forgotten without a stop: the thread ends by itself.
-        self.order(Order::Stop);
+        self.gather(Order::Stop);
+        self.flush();
     }
 }
 

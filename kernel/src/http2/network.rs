@@ -257,7 +257,7 @@ pub enum Order {
     Kill(ConnectionId),
     Call(CallOrder, usize),
     Send(CallId, Vec<Outgoing>),
-    Answer(Vec<(CallId, Bytes)>),
+    Answer(CallId, Bytes),
     Consumed(CallId, usize),
     /// For tests only.
     Panic(Panic),

@@ -32,7 +32,7 @@ pub fn run(
     runtime: &tokio::runtime::Runtime,
     inbox: Arc<Inbox>,
     next_id: Arc<AtomicU64>,
-    orders: UnboundedReceiver<Order>,
+    orders: UnboundedReceiver<Vec<Order>>,
 ) {
     let worked = catch_unwind(AssertUnwindSafe(|| {
         work(runtime, inbox.clone(), next_id, orders);
@@ -49,19 +49,21 @@ fn work(
     runtime: &tokio::runtime::Runtime,
     inbox: Arc<Inbox>,
     next_id: Arc<AtomicU64>,
-    mut orders: UnboundedReceiver<Order>,
+    mut orders: UnboundedReceiver<Vec<Order>>,
 ) {
     let network = Rc::new(Network::new(inbox, next_id));
     let all = LocalSet::new();
     all.block_on(runtime, async {
         loop {
-            let order = tokio::select! {
-                order = orders.recv() => order,
+            let together = tokio::select! {
+                together = orders.recv() => together,
                 reason = network.wait_failure() => panic!("{reason}"),
             };
-            match order {
-                None | Some(Order::Stop) => break,
-                Some(order) => carry_out(&network, order),
+            for order in together.unwrap_or_else(|| vec![Order::Stop]) {
+                match order {
+                    Order::Stop => return,
+                    order => carry_out(&network, order),
+                }
             }
         }
     });
@@ -180,15 +182,13 @@ fn carry_out(network: &Rc<Network>, order: Order) {
                 }
             }
         }
-        Order::Answer(answers) => {
-            for (call, message) in answers {
-                if let Some(call) = network.call(call) {
-                    call.put(Outgoing::Message(message));
-                    call.put(Outgoing::Finish {
-                        code: 0,
-                        text: String::new(),
-                    });
-                }
+        Order::Answer(call, message) => {
+            if let Some(call) = network.call(call) {
+                call.put(Outgoing::Message(message));
+                call.put(Outgoing::Finish {
+                    code: 0,
+                    text: String::new(),
+                });
             }
         }
         Order::Consumed(call, size_bytes) => {

@@ -93,21 +93,22 @@ class Batcher(Generic[RequestT]):
             QueueError: too much is waiting for an answer; nothing was done.
         """
         own = self._connections.get(connection) or _Unanswered()
-        limits = self._limits
+        every, limits = self._all, self._limits
         if (
-            self._all.count >= limits.unanswered_max
-            or self._all.size_bytes + size_bytes > limits.unanswered_bytes_max
+            every.count >= limits.unanswered_max
+            or every.size_bytes + size_bytes > limits.unanswered_bytes_max
             or own.count >= limits.connection_unanswered_max
             or own.size_bytes + size_bytes > limits.connection_unanswered_bytes_max
         ):
             raise QueueError("too many messages wait for their answer; publish more slowly")
         self._connections[connection] = own
-        for one in (self._all, own):
-            one.count += 1
-            one.size_bytes += size_bytes
+        every.count += 1
+        every.size_bytes += size_bytes
+        own.count += 1
+        own.size_bytes += size_bytes
         if not self._gathered:
             asyncio.get_running_loop().call_soon(self.flush)
-        settle = partial(self._answer, answer, size_bytes, connection)
+        settle = partial(self._answer, answer, size_bytes, connection, own)
         self._gathered.append(Submission(request, settle, connection))
 
     def flush(self) -> None:
@@ -117,12 +118,18 @@ class Batcher(Generic[RequestT]):
             self._take(gathered)
 
     def _answer(
-        self, answer: Answer, size_bytes: int, connection: str, error: WaveMQError | None
+        self,
+        answer: Answer,
+        size_bytes: int,
+        connection: str,
+        own: _Unanswered,
+        error: WaveMQError | None,
     ) -> None:
-        own = self._connections[connection]
-        for one in (self._all, own):
-            one.count -= 1
-            one.size_bytes -= size_bytes
+        every = self._all
+        every.count -= 1
+        every.size_bytes -= size_bytes
+        own.count -= 1
+        own.size_bytes -= size_bytes
         if own.count == 0:
             del self._connections[connection]
         answer(error)

@@ -119,10 +119,10 @@ class LocalPublishing:
 
     def _answer(self, call: int, error: WaveMQError | None) -> None:
         if error is None:
-            self._reactor.answer(call, _PUBLISHED)
+            self._reactor.http2.answer(call, _PUBLISHED)
         else:
             response = mqpb.PublishResponse(error=error_to_wire(error))
-            self._reactor.answer(call, response.SerializeToString())
+            self._reactor.http2.answer(call, response.SerializeToString())
 
 
 def _whole(content: bytes, caller: bytes) -> PublishCall:

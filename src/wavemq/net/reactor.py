@@ -12,8 +12,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, Protocol
+from functools import lru_cache, partial
+from typing import Any, Final, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 import structlog
@@ -70,8 +70,7 @@ class ConnectionEvents(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A call to a method of ours.
 
     Attributes:
@@ -101,6 +100,8 @@ class MethodEvents(Protocol):
         ...
 
 
+CONNECTION_NAMES_MAX: Final = 4096
+"""Names of connections that are remembered; others are made anew."""
 _CANCELLED: Final = 1
 _UNAVAILABLE: Final = 14
 
@@ -113,13 +114,12 @@ class Reactor:
     """
 
     def __init__(self) -> None:
-        self.http2 = Http2()
         self._loop = asyncio.get_running_loop()
+        self.http2 = Http2(self._loop.call_soon)
         self._methods: dict[int, MethodEvents] = {}
         self._calls: dict[int, CallEvents] = {}
         self._connections: dict[int, ConnectionEvents] = {}
         self._stopped: dict[int, asyncio.Future[None]] = {}
-        self._answers: list[tuple[int, bytes]] = []
         self._next_method = 0
         self._failure: asyncio.Future[None] = self._loop.create_future()
         self._failed_text = ""
@@ -165,16 +165,6 @@ class Reactor:
 
     # --- orders -----------------------------------------------------------------------------
 
-    def answer(self, call: int, content: bytes) -> None:
-        """Answer a call that has one answer; together with others of this turn of the loop."""
-        if not self._answers:
-            self._loop.call_soon(self._flush_answers)
-        self._answers.append((call, content))
-
-    def _flush_answers(self) -> None:
-        answers, self._answers = self._answers, []
-        self.http2.answer(answers)
-
     async def stop_listening(self, listener: int) -> None:
         """Let go of an address; it is free when this returns."""
         await self._until_stopped(listener, partial(self.http2.stop_listening, listener))
@@ -201,9 +191,8 @@ class Reactor:
                 if event[3] != method:
                     self._hand_over(method, arrivals)
                     arrivals, method = [], event[3]
-                arrivals.append(
-                    Arrival(event[1], f"connection-{event[2]}", event[4], event[5], event[2])
-                )
+                name = _name_of(event[2])
+                arrivals.append(Arrival(event[1], name, event[4], event[5], event[2]))
                 continue
             if arrivals:
                 self._hand_over(method, arrivals)
@@ -255,7 +244,7 @@ class Reactor:
     def _arriving(self, event: tuple[Any, ...]) -> None:
         method = self._methods.get(event[3])
         if method is not None:
-            method.arriving(f"connection-{event[2]}")
+            method.arriving(_name_of(event[2]))
 
     def _secured(self, event: tuple[Any, ...]) -> None:
         connection = self._connections.get(event[1])
@@ -306,6 +295,11 @@ class Reactor:
         "stopped": _listener_stopped,
         "failed": _failed,
     }
+
+
+@lru_cache(maxsize=CONNECTION_NAMES_MAX)
+def _name_of(connection_number: int) -> str:
+    return f"connection-{connection_number}"
 
 
 @dataclass(slots=True)

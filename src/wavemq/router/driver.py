@@ -19,7 +19,10 @@ import structlog
 from wavemq.clock import NANOSECONDS_PER_MILLISECOND, NANOSECONDS_PER_SECOND, Clock, Instant
 from wavemq.errors import InternalError, WaveMQError
 from wavemq.messages.message import Message
+from wavemq.messages.verified import Verified
+from wavemq.net.transport import Answer as Told
 from wavemq.net.uplink import Uplink
+from wavemq.router.machine import Failed, Machine, OwnMachine
 from wavemq.router.reader import QueueReader, ReaderPort
 from wavemq.router.recording import Recorder
 from wavemq.routing.effects import (
@@ -48,6 +51,8 @@ from wavemq.routing.events import (
     Event,
     JournalFailed,
     JournalWritten,
+    MessagePublished,
+    PeerMessagePublished,
     RecordsRead,
     RecordsUnread,
     RequestId,
@@ -66,8 +71,9 @@ CONSUMER_CREDIT: Final = 128
 CLOSE_SECONDS_MAX: Final = 5.0
 """How long stopping waits for the disk."""
 QUIET_STEP_SECONDS: Final = 0.005
-TIMER_SECONDS_MAX: Final = 5.0
+ALARM_SECONDS_MAX: Final = 5.0
 """Longest sleep, so that a clock that was set does not put off what is due."""
+IMMINENT_NS: Final = NANOSECONDS_PER_MILLISECOND
 
 COMPANY_SECONDS_MAX: Final = 0.001
 """How long acknowledgements of readers wait for something else to happen."""
@@ -91,6 +97,7 @@ class Driver:
         recorder: performs what concerns the disk, in threads of its own.
         uplinks: by namespace; filled before the first event.
         clock: tells the time.
+        machine: makes threads and alarms.
     """
 
     def __init__(
@@ -99,20 +106,23 @@ class Driver:
         recorder: Recorder,
         uplinks: Mapping[Hash, Uplink],
         clock: Clock,
+        machine: Machine | None = None,
     ) -> None:
+        machine = machine or OwnMachine()
         self._core = core
         self._recorder = recorder
         self._uplinks = uplinks
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="wavemq-journal")
-        self._fetcher = ThreadPoolExecutor(1, thread_name_prefix="wavemq-records")
+        self._writer = machine.worker("wavemq-journal")
+        self._fetcher = machine.worker("wavemq-records")
         self._searcher = ThreadPoolExecutor(1, thread_name_prefix="wavemq-retained")
         self._inbox: list[Event] = []
         self._is_scheduled = False
         self._is_company_awaited = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_due = Instant(0)
+        self._alarm = machine.alarm(self._ring)
+        self._alarm_due: Instant | None = None
+        self._publishes: dict[RequestId, Told] = {}
         self._requests: dict[RequestId, AnswerCallback] = {}
         self._readers: dict[ConsumerId, QueueReader] = {}
         self._next_request = 0
@@ -122,7 +132,7 @@ class Driver:
         self._settling: list[Callable[[], None]] = []
         self._failure: asyncio.Future[None] = self._loop.create_future()
         self._clock_offset_ns = self._measure_offset()
-        self._arm_timer()
+        self._set_alarm()
 
     # --- what doors and uplinks use -----------------------------------------------------------
 
@@ -153,6 +163,18 @@ class Driver:
         request = RequestId(self._next_request)
         self._requests[request] = answer
         self.report(make(request))
+
+    def publish(
+        self,
+        kind: type[MessagePublished | PeerMessagePublished],
+        message: Verified[Message],
+        answer: Told,
+    ) -> None:
+        """Report a message, and have `answer` called once with what became of it."""
+        self._next_request += 1
+        request = RequestId(self._next_request)
+        self._publishes[request] = answer
+        self.report(kind(request, message))
 
     def turn(self) -> None:
         """Handle at once what was reported; saves a turn of the event loop where much was."""
@@ -235,10 +257,10 @@ class Driver:
                 await self._wait_quiet()
         except TimeoutError:
             _log.warning("disk_slow", reason="stopping before everything was written")
-        if self._timer is not None:
-            self._timer.cancel()
-        for executor in (self._writer, self._fetcher, self._searcher):
-            await self._loop.run_in_executor(None, executor.shutdown)
+        self._alarm.close()
+        for worker in (self._writer, self._fetcher):
+            await worker.aclose()
+        await self._loop.run_in_executor(None, self._searcher.shutdown)
 
     async def _wait_quiet(self) -> None:
         """Return when the core has nothing to write, nor gathers anything to write soon."""
@@ -279,7 +301,7 @@ class Driver:
             self._settling += self._unsettled
             self._unsettled = []
             self._settle()
-        self._arm_timer()
+        self._set_alarm()
 
     def _settle(self) -> None:
         settled, self._settling = self._settling, []
@@ -288,14 +310,16 @@ class Driver:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
+            case Reply(request, error) if request in self._publishes:
+                self._publishes.pop(request)(error)
             case WriteJournal():
                 self._is_writing = True
                 # The write holds all that was reported so far: the core has one at a time.
                 self._settling += self._unsettled
                 self._unsettled = []
-                self._run_in(self._writer, self._write, effect)
+                self._writer.run(partial(self._write, effect), self._note_done)
             case ReadRecords():
-                self._run_in(self._fetcher, self._read, effect)
+                self._fetcher.run(partial(self._read, effect), self._note_done)
             case Reply() | AcceptSubscription() | ReadRetained() | ForwardQuery():
                 self._requests.pop(effect.request)(effect)
             case Deliver(consumer, deliveries):
@@ -334,22 +358,15 @@ class Driver:
 
     # --- disk -------------------------------------------------------------------------------
 
-    def _run_in(
-        self, executor: ThreadPoolExecutor, work: Callable[[Effect], Event], effect: Effect
+    def _note_done(
+        self, event: JournalWritten | JournalFailed | RecordsRead | RecordsUnread | Failed
     ) -> None:
-        done = self._loop.run_in_executor(executor, work, effect)
-        done.add_done_callback(self._note_done)
-
-    def _note_done(self, done: asyncio.Future[Event]) -> None:
-        if done.cancelled():
-            return
-        failure = done.exception()
-        if failure is not None:
+        if isinstance(event, Failed):
             if not self._failure.done():
-                _log.error("disk_thread_failed", reason=repr(failure))
-                self._failure.set_exception(InternalError(f"a disk thread failed: {failure!r}"))
+                reason = repr(event.error)
+                _log.error("disk_thread_failed", reason=reason)
+                self._failure.set_exception(InternalError(f"a disk thread failed: {reason}"))
             return
-        event = done.result()
         if isinstance(event, JournalWritten | JournalFailed):
             self._is_writing = False
             if isinstance(event, JournalWritten):
@@ -357,16 +374,14 @@ class Driver:
         self.report(event)
         self.turn()
 
-    def _write(self, effect: Effect) -> Event:
-        assert isinstance(effect, WriteJournal)
+    def _write(self, effect: WriteJournal) -> JournalWritten | JournalFailed:
         try:
             self._recorder.write(effect.changes)
         except WaveMQError as error:
             return JournalFailed(effect.batch, error)
         return JournalWritten(effect.batch)
 
-    def _read(self, effect: Effect) -> Event:
-        assert isinstance(effect, ReadRecords)
+    def _read(self, effect: ReadRecords) -> RecordsRead | RecordsUnread:
         try:
             return RecordsRead(self._recorder.read(effect.records))
         except WaveMQError as error:
@@ -389,21 +404,27 @@ class Driver:
         _log.warning("clock_stepped", seconds=round(step_ns / NANOSECONDS_PER_SECOND, 3))
         return step_ns
 
-    def _arm_timer(self) -> None:
-        """Make sure that the core is called when something is due; a timer too early stays."""
-        deadline = self._core.next_deadline()
-        if deadline is None or (self._timer is not None and self._timer_due <= deadline):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_due = deadline
-        delay_s = max(0.0, (deadline - self._clock.now()) / NANOSECONDS_PER_SECOND)
-        self._timer = self._loop.call_later(min(delay_s, TIMER_SECONDS_MAX), self._wake)
+    def _set_alarm(self) -> None:
+        """Make sure that the core is called when something is due.
 
-    def _wake(self) -> None:
-        self._timer = None
+        An alarm that is too early stays, since what is due often moves away. Where it is about to
+        ring for nothing, setting it anew costs less.
+        """
+        deadline, due = self._core.next_deadline(), self._alarm_due
+        if deadline is None or deadline == due:
+            return
+        now = self._clock.now()
+        if due is not None and now + IMMINENT_NS < due < deadline:
+            return
+        self._alarm_due = deadline
+        delay_s = max(0.0, (deadline - now) / NANOSECONDS_PER_SECOND)
+        self._alarm.set(min(delay_s, ALARM_SECONDS_MAX))
+
+    def _ring(self) -> None:
+        self._alarm_due = None
         # Also where nothing is due: a clock that was set is noticed at every turn.
         self.report(TimerFired())
+        self.turn()
 
 
 class _ReaderPort(ReaderPort):

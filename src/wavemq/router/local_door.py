@@ -53,7 +53,7 @@ from wavemq.router.consumption import QueueConsumption, opened_messages
 from wavemq.router.doorway import Doorway
 from wavemq.router.guard import guarded
 from wavemq.router.reader import QueueReader
-from wavemq.routing.effects import AcceptSubscription, ForwardQuery, ReadRetained, Reply
+from wavemq.routing.effects import AcceptSubscription, ForwardQuery, ReadRetained
 from wavemq.routing.events import (
     MessagePublished,
     QueryRequested,
@@ -131,7 +131,7 @@ class LocalDoor(LocalPort):
             return
         formed = self._publishing.form_prepared(drafts)
         for message, answer in zip(formed, answers, strict=True):
-            self._request(message, answer)
+            self._driver.publish(MessagePublished, message, answer)
         self._driver.turn()
 
     def prepared(self, caller: bytes, namespace: bytes, topic: str) -> Prepared | None:
@@ -171,13 +171,7 @@ class LocalDoor(LocalPort):
             self._counts.publishes_refused += 1
             answer(formed)
         else:
-            self._request(formed, answer)
-
-    def _request(self, message: Verified[Message], answer: Answer) -> None:
-        self._driver.request(
-            lambda request: MessagePublished(request, message),
-            lambda reply: answer(_error_of(reply)),
-        )
+            self._driver.publish(MessagePublished, formed, answer)
 
     # --- subscribe --------------------------------------------------------------------------
 
@@ -345,7 +339,3 @@ class OpenedDeliveries(Deliveries):
     async def aclose(self) -> None:
         """Leave the queue to a later reader."""
         self._reader.close()
-
-
-def _error_of(answer: driver.Answer) -> WaveMQError | None:
-    return answer.error if isinstance(answer, Reply) else None

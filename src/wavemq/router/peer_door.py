@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 from wavemq.errors import WaveMQError
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
@@ -26,11 +27,10 @@ from wavemq.net.transport import (
 )
 from wavemq.router.consumption import QueueConsumption
 from wavemq.router.doorway import Doorway
-from wavemq.router.driver import Answer
 from wavemq.router.guard import guarded
 from wavemq.router.peer_frames import StreamedPeerFrames
 from wavemq.router.reader import QueueReader
-from wavemq.routing.effects import AcceptSubscription, ReadRetained, Reply
+from wavemq.routing.effects import AcceptSubscription, ReadRetained
 from wavemq.routing.events import (
     PeerMessagePublished,
     PeerQueryRequested,
@@ -87,14 +87,11 @@ class PeerDoor(PeerPort):
         if isinstance(checked, WaveMQError):
             self._refuse(submission, checked)
             return
-        self._driver.request(
-            lambda request: PeerMessagePublished(request, checked),
-            lambda answer: self._answer(submission, answer),
-        )
+        self._driver.publish(PeerMessagePublished, checked, partial(self._answer, submission))
 
-    def _answer(self, submission: Submission[Message], answer: Answer) -> None:
-        if isinstance(answer, Reply) and answer.error is not None:
-            self._refuse(submission, answer.error)
+    def _answer(self, submission: Submission[Message], error: WaveMQError | None) -> None:
+        if error is not None:
+            self._refuse(submission, error)
         else:
             submission.answer(None)
 

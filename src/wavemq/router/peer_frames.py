@@ -21,9 +21,7 @@ from wavemq.messages.verified import Verified
 from wavemq.net.lanes import Lanes
 from wavemq.net.transport import Answer, PeerFrame, PeerFrames
 from wavemq.router.doorway import Doorway
-from wavemq.router.driver import Answer as CoreAnswer
 from wavemq.router.guard import guarded
-from wavemq.routing.effects import Reply
 from wavemq.routing.events import PeerMessagePublished
 from wavemq.wave.hashes import Hash
 
@@ -102,14 +100,11 @@ class StreamedPeerFrames(PeerFrames):
         if isinstance(checked, WaveMQError):
             self._refuse(_key(frame.message), frame.answer, checked)
         else:
-            self._driver.request(
-                lambda request: PeerMessagePublished(request, checked),
-                partial(self._answer, frame),
-            )
+            self._driver.publish(PeerMessagePublished, checked, partial(self._answer, frame))
 
-    def _answer(self, frame: PeerFrame, of_core: CoreAnswer) -> None:
-        if isinstance(of_core, Reply) and of_core.error is not None:
-            self._refuse(_key(frame.message), frame.answer, of_core.error)
+    def _answer(self, frame: PeerFrame, error: WaveMQError | None) -> None:
+        if error is not None:
+            self._refuse(_key(frame.message), frame.answer, error)
         else:
             frame.answer(None)
 

@@ -63,6 +63,11 @@ class JournalFlush:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalGather:
+    """What is to be written has waited for company long enough."""
+
+
+@dataclass(frozen=True, slots=True)
 class JournalRetry:
     """The disk is to be tried again."""
 
@@ -78,6 +83,7 @@ TimerKey = (
     | UplinkProbe
     | UplinkSubscriptionRetry
     | JournalFlush
+    | JournalGather
     | JournalRetry
     | ReadRetry
 )

@@ -21,6 +21,7 @@ from wavemq.routing.core import (
     Core,
     DropCause,
     JournalFlush,
+    JournalGather,
     JournalRetry,
     QueueExpiry,
     ReadRetry,
@@ -298,6 +299,8 @@ class Router:
                 self._uplinks.retry_due(key)
             case JournalFlush():
                 self._journaling.flush_due()
+            case JournalGather():
+                self._journaling.gather_due()
             case JournalRetry():
                 self._journaling.retry_due()
             case ReadRetry():

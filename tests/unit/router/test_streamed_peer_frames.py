@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,11 +20,10 @@ from wavemq.errors import (
 )
 from wavemq.messages.message import Message
 from wavemq.messages.verified import Verified
-from wavemq.net.transport import PeerFrame
+from wavemq.net.transport import Answer, PeerFrame
 from wavemq.router.doorway import Doorway
 from wavemq.router.peer_frames import StreamedPeerFrames
-from wavemq.routing.effects import Reply
-from wavemq.routing.events import PeerMessagePublished, RequestId
+from wavemq.routing.events import PeerMessagePublished
 
 
 class Ground:
@@ -65,14 +64,13 @@ class Ground:
             await verdict
         return Verified(one, Instant(1))
 
-    def request(self, make: Callable[[RequestId], Any], answer: Callable[[Any], None]) -> None:
-        event = make(RequestId(1))
-        assert isinstance(event, PeerMessagePublished)
-        number = number_of(event.message.value)
+    def publish(self, kind: type[Any], one: Verified[Message], answer: Answer) -> None:
+        assert kind is PeerMessagePublished
+        number = number_of(one.value)
         error = self.core_refusals.get(number)
         if error is None:
             self.taken.append(number)
-        answer(Reply(RequestId(1), error))
+        answer(error)
 
     def _note(self, number: int, error: WaveMQError | None) -> None:
         self.answers.append((number, error))

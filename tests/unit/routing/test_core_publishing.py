@@ -12,7 +12,7 @@ from tests.support.core_values import (
     site_config,
     subscription,
 )
-from wavemq.clock import Instant
+from wavemq.clock import NANOSECONDS_PER_MICROSECOND, Instant
 from wavemq.errors import (
     DesignatedRouterLinkDownError,
     InvalidParameterError,
@@ -28,9 +28,13 @@ from wavemq.routing.events import (
     PeerSubscriptionRequested,
     QueryRequested,
     RequestId,
+    TimerFired,
     UplinkConnected,
 )
+from wavemq.routing.journaling import GATHER_MICROSECONDS
 from wavemq.routing.records import Place
+
+GATHER_NS = GATHER_MICROSECONDS * NANOSECONDS_PER_MICROSECOND
 
 
 def test_publish_is_answered_after_the_write_that_holds_it_and_not_before() -> None:
@@ -52,10 +56,39 @@ def test_publishes_during_a_write_share_the_next_one() -> None:
     for number in range(2, 10):
         effects = rig.handle(MessagePublished(RequestId(number), message("a", b"%d" % number)))
         assert all_of(WriteJournal, effects) == [], "one write at a time"
-    second = the(WriteJournal, rig.handle(JournalWritten(first.batch)))
+    rig.handle(JournalWritten(first.batch))
+    rig.now = Instant(rig.now + GATHER_NS)
+    second = the(WriteJournal, rig.handle(TimerFired()))
     assert len(second.changes.records) == 8
     replies = all_of(Reply, rig.handle(JournalWritten(second.batch)))
     assert [reply.request for reply in replies] == list(range(2, 10))
+
+
+def test_write_waits_a_moment_for_publishers_who_were_just_answered() -> None:
+    rig = Rig(site_config())
+    rig.run()
+    first = the(WriteJournal, rig.handle(MessagePublished(RequestId(1), message("a", b"1"))))
+    rig.handle(MessagePublished(RequestId(2), message("a", b"2")))
+    effects = rig.handle(JournalWritten(first.batch))
+    assert the(Reply, effects).request == 1, "answers wait for nobody"
+    assert all_of(WriteJournal, effects) == []
+    assert rig.router.next_deadline() == rig.now + GATHER_NS
+    second = the(WriteJournal, rig.handle(MessagePublished(RequestId(3), message("a", b"3"))))
+    assert len(second.changes.records) == 2, "all who were expected are here"
+
+
+def test_write_expects_no_more_publishers_than_came_last_time() -> None:
+    rig = Rig(site_config())
+    rig.run()
+    first = the(WriteJournal, rig.handle(MessagePublished(RequestId(1), message("a", b"1"))))
+    rig.handle(MessagePublished(RequestId(2), message("a", b"2")))
+    rig.handle(JournalWritten(first.batch))
+    rig.now = Instant(rig.now + GATHER_NS)
+    second = the(WriteJournal, rig.handle(TimerFired()))
+    assert len(second.changes.records) == 1
+    rig.handle(JournalWritten(second.batch))
+    third = rig.handle(MessagePublished(RequestId(3), message("a", b"3")))
+    assert len(all_of(WriteJournal, third)) == 1, "one alone waits for nobody"
 
 
 def test_what_is_delivered_during_a_write_needs_no_write_of_its_own() -> None:

@@ -26,6 +26,7 @@ from wavemq.routing.config import RoutingConfig
 from wavemq.routing.router import Router
 from wavemq.testing.simulation.authority import SimulatedAuthority
 from wavemq.testing.simulation.disk import SimulatedDisk
+from wavemq.testing.simulation.machine import SimulatedMachine
 from wavemq.testing.simulation.network import Network, PeerFinder, SimulatedUplink
 from wavemq.wave.hashes import Hash
 
@@ -100,9 +101,8 @@ class SimulatedRouter:
         self.router_id = self._recorder.router_id(make_id)
         core = Router(self._configure(self.router_id), self._recorder.snapshot(), self.clock.now())
         self.uplinks = {}
-        self.driver = Driver(
-            core, self._recorder, cast(dict[Hash, Uplink], self.uplinks), self.clock
-        )
+        uplinks = cast(dict[Hash, Uplink], self.uplinks)
+        self.driver = Driver(core, self._recorder, uplinks, self.clock, SimulatedMachine())
         self.death: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         started = asyncio.Event()
         self._life = asyncio.ensure_future(self._live(started))
