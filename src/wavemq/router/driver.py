@@ -310,8 +310,12 @@ class Driver:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case Reply(request, error) if request in self._publishes:
-                self._publishes.pop(request)(error)
+            case Reply():
+                publish = self._publishes.pop(effect.request, None)
+                if publish is not None:
+                    publish(effect.error)
+                else:
+                    self._requests.pop(effect.request)(effect)
             case WriteJournal():
                 self._is_writing = True
                 # The write holds all that was reported so far: the core has one at a time.
@@ -320,7 +324,7 @@ class Driver:
                 self._writer.run(partial(self._write, effect), self._note_done)
             case ReadRecords():
                 self._fetcher.run(partial(self._read, effect), self._note_done)
-            case Reply() | AcceptSubscription() | ReadRetained() | ForwardQuery():
+            case AcceptSubscription() | ReadRetained() | ForwardQuery():
                 self._requests.pop(effect.request)(effect)
             case Deliver(consumer, deliveries):
                 reader = self._readers.get(consumer)
