@@ -39,6 +39,7 @@ from wavemq.messages.message import (
     QueryRequest,
     SubscriptionRequest,
     made_message,
+    made_payload_object,
     message_digest,
     query_digest,
     subscription_digest,
@@ -259,7 +260,7 @@ class Publishing:
                 prepared.location,
                 prepared.namespace,
                 prepared.topic,
-                tuple([PayloadObject(schema, content) for schema, content in payload]),
+                tuple([made_payload_object(schema, content) for schema, content in payload]),
                 self._origin_router,
                 None,
                 proof.der,
@@ -268,8 +269,8 @@ class Publishing:
                 (),
                 (),
                 is_persisted,
-                head,
             )
+            message.keep_head(head)
             messages.append(Verified(message, proof.expiry))
         return messages
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from typing import Final, NewType, cast
+from typing import Final, NewType
 
 from wavemq.clock import Instant
 from wavemq.crypto.hashing import sha3_256
 from wavemq.messages.topic import Topic, TopicFilter
+from wavemq.quickly import quickly
 from wavemq.wave.hashes import Hash
 from wavemq.wave.location import Location
 
@@ -34,6 +35,9 @@ class PayloadObject:
 
     schema: str
     content: bytes = field(repr=False)
+
+
+made_payload_object: Final = quickly(PayloadObject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ class Message:
 
     def _passed(self, timestamps: tuple[Instant, ...], drops: tuple[int, ...]) -> Message:
         """Return the message with other marks of its way."""
-        return made_message(
+        passed = made_message(
             self.source,
             self.source_location,
             self.namespace,
@@ -119,69 +123,13 @@ class Message:
             timestamps,
             drops,
             self.is_persisted,
-            self.head,
         )
+        passed.keep_head(self.head)
+        return passed
 
 
-class _Made:
-    """A message in the making: what is not frozen yet is set in an eighth of the time."""
-
-    __slots__ = Message.__slots__
-
-    source: Hash
-    source_location: Location | None
-    namespace: Hash
-    topic: Topic
-    payload: tuple[PayloadObject, ...]
-    origin_router: str
-    jedi_timestamp: int | None
-    proof: bytes
-    signature: bytes
-    encryption_partition: tuple[bytes, ...]
-    timestamps: tuple[Instant, ...]
-    drops: tuple[int, ...]
-    is_persisted: bool
-    head: bytes
-
-
-def made_message(
-    source: Hash,
-    source_location: Location | None,
-    namespace: Hash,
-    topic: Topic,
-    payload: tuple[PayloadObject, ...],
-    origin_router: str,
-    jedi_timestamp: int | None,
-    proof: bytes,
-    signature: bytes,
-    encryption_partition: tuple[bytes, ...],
-    timestamps: tuple[Instant, ...],
-    drops: tuple[int, ...],
-    is_persisted: bool,  # noqa: FBT001
-    head: bytes,
-) -> Message:
-    """Return a message with its head, as `Message` does, where many are made.
-
-    Each hop makes several of each message, and setting a frozen field takes longer than all else.
-    """
-    made = _Made()
-    made.source = source
-    made.source_location = source_location
-    made.namespace = namespace
-    made.topic = topic
-    made.payload = payload
-    made.origin_router = origin_router
-    made.jedi_timestamp = jedi_timestamp
-    made.proof = proof
-    made.signature = signature
-    made.encryption_partition = encryption_partition
-    made.timestamps = timestamps
-    made.drops = drops
-    made.is_persisted = is_persisted
-    made.head = head
-    # The slots are the same, so that it is a message from now on, frozen like any.
-    made.__class__ = Message  # type: ignore[assignment] # mypy does not know of equal slots
-    return cast(Message, made)  # which mypy takes for the class above
+made_message: Final = quickly(Message)
+"""Makes a message: each hop makes several of each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar, final
 
 from wavemq.clock import Instant
 from wavemq.messages.message import Message
+from wavemq.quickly import quickly
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -42,6 +43,9 @@ def restored_from_journal(value: T, granted_until: Instant) -> Verified[T]:
     return Verified(value, granted_until)
 
 
+_made_verified = quickly(Verified)
+
+
 def with_arrival(message: Verified[Message], now: Instant) -> Verified[Message]:
     """Return a message with one more timestamp; those are not part of what was verified."""
-    return Verified(message.value.arrived(now), message.granted_until)
+    return _made_verified(message.value.arrived(now), message.granted_until)

@@ -24,7 +24,7 @@ from wavemq.net.pending_subscriptions import PendingSubscriptions
 from wavemq.net.reactor import Arrival, Reactor
 from wavemq.net.transport import Answer, LocalPort
 from wavemq.wire import mqpb_pb2 as mqpb
-from wavemq.wire.calls import PublishCall, PublishCut, publish_call_from_wire
+from wavemq.wire.calls import PublishCall, PublishCut, made_publish_cut, publish_call_from_wire
 from wavemq.wire.convert import error_to_wire
 
 Parts = tuple[bytes, bytes, str, tuple[tuple[str, bytes], ...], int, bool]
@@ -106,7 +106,9 @@ class LocalPublishing:
         if size_bytes > MESSAGE_BYTES_MAX or len(payload) > PAYLOAD_OBJECTS_MAX:
             return whole()
         prepared = self._port.prepared(caller, namespace, topic)
-        return whole() if prepared is None else PublishCut(prepared, payload, is_persisted, whole)
+        if prepared is None:
+            return whole()
+        return made_publish_cut(prepared, payload, is_persisted, whole)
 
     async def _submit_later(
         self, call: PublishCall | PublishCut, size_bytes: int, connection: str, answer: Answer

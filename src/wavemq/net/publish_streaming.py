@@ -25,7 +25,7 @@ from wavemq.net.grpc_server import AbortError
 from wavemq.net.pending_subscriptions import PendingSubscriptions
 from wavemq.net.transport import Answer, LocalPort
 from wavemq.wire import mqpb_pb2 as mqpb
-from wavemq.wire.calls import PublishCall, PublishCut, publish_call_from_wire
+from wavemq.wire.calls import PublishCall, PublishCut, made_publish_cut, publish_call_from_wire
 
 Whole = Callable[[], PublishCall]
 Parts = tuple[str, tuple[tuple[str, bytes], ...], int, bool]
@@ -116,7 +116,9 @@ class PublishStreaming:
         if size_bytes > MESSAGE_BYTES_MAX or len(payload) > PAYLOAD_OBJECTS_MAX:
             return whole()
         prepared = self._port.prepared(self._caller, self._namespace, topic)
-        return whole() if prepared is None else PublishCut(prepared, payload, is_persisted, whole)
+        if prepared is None:
+            return whole()
+        return made_publish_cut(prepared, payload, is_persisted, whole)
 
     def _whole(self, request: bytes, begin: int, end: int) -> PublishCall:
         """Return a frame with what the stream was opened with: one behind the other, they are one.

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, NewType, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, NewType, Protocol, TypeVar
 
 from wavemq.errors import WaveMQError
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
+from wavemq.quickly import quickly
 from wavemq.routing.records import DownlinkPosition, Place, QueueId
 from wavemq.wave.hashes import Hash
 from wavemq.wire.calls import PublishCall, PublishCut, QueryCall, SubscribeCall
@@ -82,6 +83,9 @@ class Delivered:
     index: int
     attempt: int
     message: Message
+
+
+made_delivered: Final = quickly(Delivered)
 
 
 class Consumption(Protocol):

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from wavemq.messages.message import Message
-from wavemq.net.transport import Consumption, Delivered
+from wavemq.net.transport import Consumption, Delivered, made_delivered
 from wavemq.router.reader import QueueReader
 from wavemq.routing.records import Place
 
@@ -43,7 +43,7 @@ class QueueConsumption(Consumption):
             messages = [one.message for one in batch]
             opened = await self._opened(messages)
             if opened is messages:
-                return [Delivered(one.place, one.attempt, one.message) for one in batch]
+                return [made_delivered(one.place, one.attempt, one.message) for one in batch]
             unreadable = [
                 one.place for one, message in zip(batch, opened, strict=True) if message is None
             ]

@@ -51,8 +51,6 @@ from wavemq.routing.events import (
     Event,
     JournalFailed,
     JournalWritten,
-    MessagePublished,
-    PeerMessagePublished,
     RecordsRead,
     RecordsUnread,
     RequestId,
@@ -166,7 +164,7 @@ class Driver:
 
     def publish(
         self,
-        kind: type[MessagePublished | PeerMessagePublished],
+        make: Callable[[RequestId, Verified[Message]], Event],
         message: Verified[Message],
         answer: Told,
     ) -> None:
@@ -174,7 +172,7 @@ class Driver:
         self._next_request += 1
         request = RequestId(self._next_request)
         self._publishes[request] = answer
-        self.report(kind(request, message))
+        self.report(make(request, message))
 
     def turn(self) -> None:
         """Handle at once what was reported; saves a turn of the event loop where much was."""

@@ -55,9 +55,9 @@ from wavemq.router.guard import guarded
 from wavemq.router.reader import QueueReader
 from wavemq.routing.effects import AcceptSubscription, ForwardQuery, ReadRetained
 from wavemq.routing.events import (
-    MessagePublished,
     QueryRequested,
     SubscriptionRequested,
+    made_message_published,
 )
 from wavemq.routing.records import Place, QueueId
 from wavemq.wave.hashes import Hash
@@ -112,11 +112,15 @@ class LocalDoor(LocalPort):
         now = self._clock.now()
         drafts: list[tuple[Prepared, tuple[tuple[str, bytes], ...], bool]] = []
         answers: list[Answer] = []
+        usable: dict[int, bool] = {}  # by what was prepared, of which a batch has few
         for submission in submissions:
             call = submission.request
             if isinstance(call, PublishCut):
                 prepared = call.prepared
-                if isinstance(prepared, Prepared) and self._is_usable(prepared, now):
+                is_usable = usable.get(id(prepared))
+                if is_usable is None:
+                    is_usable = usable[id(prepared)] = self._is_usable(prepared, now)
+                if is_usable and isinstance(prepared, Prepared):
                     drafts.append((prepared, call.payload, call.is_persisted))
                     answers.append(submission.answer)
                     continue
@@ -125,21 +129,24 @@ class LocalDoor(LocalPort):
                 except WaveMQError as error:
                     submission.answer(error)
                     continue
+            usable.clear()  # what follows on this topic must wait for this
             forming = self._group.create_task(guarded("Publish", self._form(call)))
             self._lanes.put((call.namespace, call.topic.text), (submission.answer, forming))
         if not drafts:
             return
         formed = self._publishing.form_prepared(drafts)
         for message, answer in zip(formed, answers, strict=True):
-            self._driver.publish(MessagePublished, message, answer)
+            self._driver.publish(made_message_published, message, answer)
         self._driver.turn()
 
     def prepared(self, caller: bytes, namespace: bytes, topic: str) -> Prepared | None:
         """Return what was found out about publishing there, if a message has been formed before."""
         return self._publishing.prepared(caller, namespace, topic)
 
-    def _is_usable(self, prepared: Prepared, now: Instant) -> bool:
+    def _is_usable(self, prepared: object, now: Instant) -> bool:
         """Whether it still holds, and nothing that was published before is still being formed."""
+        if not isinstance(prepared, Prepared):
+            return False
         if self._lanes.is_busy((prepared.namespace, prepared.topic.text)):
             return False
         return self._publishing.is_usable(prepared, now)
@@ -171,7 +178,7 @@ class LocalDoor(LocalPort):
             self._counts.publishes_refused += 1
             answer(formed)
         else:
-            self._driver.publish(MessagePublished, formed, answer)
+            self._driver.publish(made_message_published, formed, answer)
 
     # --- subscribe --------------------------------------------------------------------------
 

@@ -32,10 +32,10 @@ from wavemq.router.peer_frames import StreamedPeerFrames
 from wavemq.router.reader import QueueReader
 from wavemq.routing.effects import AcceptSubscription, ReadRetained
 from wavemq.routing.events import (
-    PeerMessagePublished,
     PeerQueryRequested,
     PeerSubscriptionRequested,
     PeerUnsubscribeRequested,
+    made_peer_message_published,
 )
 from wavemq.routing.records import Place, QueueId
 from wavemq.wave.hashes import Hash
@@ -87,7 +87,9 @@ class PeerDoor(PeerPort):
         if isinstance(checked, WaveMQError):
             self._refuse(submission, checked)
             return
-        self._driver.publish(PeerMessagePublished, checked, partial(self._answer, submission))
+        self._driver.publish(
+            made_peer_message_published, checked, partial(self._answer, submission)
+        )
 
     def _answer(self, submission: Submission[Message], error: WaveMQError | None) -> None:
         if error is not None:

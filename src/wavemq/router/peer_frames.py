@@ -22,7 +22,7 @@ from wavemq.net.lanes import Lanes
 from wavemq.net.transport import Answer, PeerFrame, PeerFrames
 from wavemq.router.doorway import Doorway
 from wavemq.router.guard import guarded
-from wavemq.routing.events import PeerMessagePublished
+from wavemq.routing.events import made_peer_message_published
 from wavemq.wave.hashes import Hash
 
 HELD_BACK_MAX: Final = 4096
@@ -100,7 +100,7 @@ class StreamedPeerFrames(PeerFrames):
         if isinstance(checked, WaveMQError):
             self._refuse(_key(frame.message), frame.answer, checked)
         else:
-            self._driver.publish(PeerMessagePublished, checked, partial(self._answer, frame))
+            self._driver.publish(made_peer_message_published, checked, partial(self._answer, frame))
 
     def _answer(self, frame: PeerFrame, error: WaveMQError | None) -> None:
         if error is not None:

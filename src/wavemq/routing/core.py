@@ -15,7 +15,7 @@ from wavemq.clock import Instant
 from wavemq.errors import UnsubscribedError, WaveMQError
 from wavemq.routing.config import Durability, RoutingConfig
 from wavemq.routing.draft import PublishWaiter, Waiter
-from wavemq.routing.effects import AcceptSubscription, Effect, Reply
+from wavemq.routing.effects import AcceptSubscription, Effect, Reply, made_reply
 from wavemq.routing.events import RequestId
 from wavemq.routing.identities import Repeats, queue_scope
 from wavemq.routing.ledger import Ledger
@@ -178,7 +178,7 @@ class Core:
     def reply_done(self, waiter: Waiter) -> None:
         """Answer a request: done."""
         if isinstance(waiter, PublishWaiter):
-            self.order(Reply(waiter.request, None))
+            self.order(made_reply(waiter.request, None))
         elif self.subscriptions.with_queue(waiter.queue) is not None:
             self.order(AcceptSubscription(waiter.request, waiter.queue))
         else:

@@ -9,10 +9,12 @@ what is there, so from then on what went is removed even if it should never have
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from wavemq.messages.message import Message
 from wavemq.messages.topic import Topic
 from wavemq.messages.verified import Verified
+from wavemq.quickly import quickly
 from wavemq.routing.events import RequestId
 from wavemq.routing.records import (
     DownlinkPosition,
@@ -42,6 +44,9 @@ class PublishWaiter:
     queues: tuple[QueueId, ...] = ()
     record: RecordId | None = None
     seen: tuple[Scope, int] | None = None
+
+
+made_publish_waiter: Final = quickly(PublishWaiter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from wavemq.errors import WaveMQError
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.messages.topic import TopicFilter
+from wavemq.quickly import quickly
 from wavemq.routing.events import BatchId, ConsumerId, RequestId
 from wavemq.routing.records import JournalChanges, Place, QueueId, RecordId
 from wavemq.wave.hashes import Hash
@@ -53,6 +55,9 @@ class Reply:
 
     request: RequestId
     error: WaveMQError | None
+
+
+made_reply: Final = quickly(Reply)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,9 @@ class Delivery:
     place: Place
     message: Message
     attempt: int = 1
+
+
+made_delivery: Final = quickly(Delivery)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NewType
+from typing import Final, NewType
 
 from wavemq.errors import WaveMQError
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
 from wavemq.messages.verified import Verified
+from wavemq.quickly import quickly
 from wavemq.routing.records import DownlinkPosition, Place, QueueId, RecordId
 from wavemq.wave.hashes import Hash
 
@@ -36,12 +37,18 @@ class MessagePublished:
     message: Verified[Message]
 
 
+made_message_published: Final = quickly(MessagePublished)
+
+
 @dataclass(frozen=True, slots=True)
 class PeerMessagePublished:
     """A site router sent a message up; answered by `Reply`."""
 
     request: RequestId
     message: Verified[Message]
+
+
+made_peer_message_published: Final = quickly(PeerMessagePublished)
 
 
 @dataclass(frozen=True, slots=True)

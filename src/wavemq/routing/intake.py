@@ -19,7 +19,7 @@ from wavemq.errors import (
 from wavemq.messages.message import Message
 from wavemq.messages.verified import Verified, with_arrival
 from wavemq.routing.core import DISK_FAILS, NO_DESIGNATED_ROUTER, Core, DropCause
-from wavemq.routing.draft import PublishWaiter
+from wavemq.routing.draft import PublishWaiter, made_publish_waiter
 from wavemq.routing.effects import ForwardQuery, ReadRetained
 from wavemq.routing.events import (
     DownlinkReceived,
@@ -139,7 +139,7 @@ class Intake:
             core.ready[queue_id] = None
             queues = (*queues, queue_id)
         ledger.settle(entry.record)
-        core.reply_when_durable(PublishWaiter(request, queues, entry.record, seen))
+        core.reply_when_durable(made_publish_waiter(request, queues, entry.record, seen))
 
     def downlink_received(self, event: DownlinkReceived) -> None:
         """Put a message that the designated router sent for a subscription into its queue."""

@@ -8,7 +8,7 @@ dropped and counted.
 from __future__ import annotations
 
 from wavemq.routing.core import Core, DropCause
-from wavemq.routing.effects import Delivery
+from wavemq.routing.effects import Delivery, made_delivery
 from wavemq.routing.ledger import READ_COUNT_MAX
 from wavemq.routing.queue import MessageQueue
 from wavemq.routing.records import QueueId
@@ -41,7 +41,7 @@ def next_deliveries(
         message = ledger.send(place, queue.dropped_count, is_durable_only=is_durable_only)
         if message is not None:
             queue.take()
-            deliveries.append(Delivery(place, message, queue.attempt(place)))
+            deliveries.append(made_delivery(place, message, queue.attempt(place)))
         elif is_durable_only and not ledger.is_durable(place):
             break  # a crash now would bring it again, as another, or give its number to another
         elif ledger.is_corrupt(place):

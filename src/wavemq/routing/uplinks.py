@@ -12,12 +12,11 @@ refused with it, or else it would have been overtaken.
 
 from __future__ import annotations
 
-import zlib
 from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
+from wavemq.clock import Instant
 from wavemq.errors import QueueError, is_verdict
 from wavemq.routing.config import Durability
 from wavemq.routing.core import Core, DropCause, UplinkProbe, UplinkSubscriptionRetry
@@ -26,6 +25,7 @@ from wavemq.routing.effects import (
     Delivery,
     OpenUplinkSubscription,
     Transmit,
+    made_delivery,
 )
 from wavemq.routing.events import (
     BatchId,
@@ -38,6 +38,7 @@ from wavemq.routing.events import (
 )
 from wavemq.routing.ledger import READ_COUNT_MAX
 from wavemq.routing.records import Entry, LaneKey, Place, QueueId, UplinkQueueDefinition
+from wavemq.routing.retries import retry_delay_ns
 from wavemq.routing.snapshot import StoredQueue
 from wavemq.routing.status import UplinkStatus
 from wavemq.routing.subscriptions import Subscription
@@ -45,8 +46,6 @@ from wavemq.routing.uplink_queue import HeldUp, Lane, UplinkQueue
 from wavemq.routing.window import Window
 from wavemq.wave.hashes import Hash
 
-RETRY_SECONDS_MIN: Final = 0.5
-RETRY_SECONDS_MAX: Final = 30.0
 UNSETTLED_MAX: Final = 2048
 """Messages that the designated router has taken while our disk does not know it yet. It recognises
 twice as many when they come again."""
@@ -284,7 +283,7 @@ class Uplinks:
         assert message is not None, "its caller looked"
         core.ledger.pin(entry.record)
         uplink.window.note_sent(entry.record, core.now)
-        return Delivery(entry.record, message.value.dequeued(uplink.queue.dropped_count))
+        return made_delivery(entry.record, message.value.dequeued(uplink.queue.dropped_count))
 
     def _drop_corrupt(self, uplink: Uplink, entry: Entry) -> None:
         core = self._core
@@ -333,7 +332,7 @@ class Uplinks:
         """Set when the oldest of a key is to be sent again; drop it if it was too often."""
         core = self._core
         held_up.attempts += 1
-        delay = _delay(held_up.attempts, f"{core.config.router_id} {entry.lane}")
+        delay = retry_delay_ns(held_up.attempts, f"{core.config.router_id} {entry.lane}")
         held_up.due = Instant(core.now + delay)
         if held_up.attempts >= FRAME_ATTEMPTS_MAX and not held_up.is_by_disk:
             held_up.attempts = 0
@@ -466,7 +465,7 @@ class Uplinks:
         if uplink is not None:
             self._note_opened(uplink, event.queue)
         subscription.open_attempts += 1
-        delay = _delay(
+        delay = retry_delay_ns(
             subscription.open_attempts, f"{core.config.router_id} {subscription.queue_id}"
         )
         core.timers.set(UplinkSubscriptionRetry(event.queue), Instant(core.now + delay))
@@ -490,11 +489,3 @@ class Uplinks:
             for one in self._core.subscriptions.all()
             if one.is_local and one.request.namespace == namespace
         ]
-
-
-def _delay(attempt: int, name: str) -> int:
-    """Return nanoseconds to wait before an attempt: doubling, and spread over half of that."""
-    exponent = min(attempt - 1, 16)
-    longest_s = min(RETRY_SECONDS_MIN * float(2**exponent), RETRY_SECONDS_MAX)
-    share = zlib.crc32(f"{name} {attempt}".encode()) / 0xFFFF_FFFF
-    return round(longest_s * (0.5 + 0.5 * share) * NANOSECONDS_PER_SECOND)

@@ -16,6 +16,7 @@ from wavemq.errors import InvalidParameterError
 from wavemq.limits import IDENTIFIER_BYTES_MAX, KIB, OBJECT_BYTES_MAX
 from wavemq.messages.message import PayloadObject
 from wavemq.messages.topic import Topic, TopicFilter
+from wavemq.quickly import quickly
 from wavemq.wave.hashes import Hash
 from wavemq.wave.location import Location
 from wavemq.wire import mqpb_pb2 as mqpb
@@ -75,6 +76,9 @@ class PublishCut:
     payload: tuple[tuple[str, bytes], ...] = field(repr=False)
     is_persisted: bool
     whole: Callable[[], PublishCall] = field(repr=False)
+
+
+made_publish_cut: Final = quickly(PublishCut)
 
 
 @dataclass(frozen=True, slots=True)

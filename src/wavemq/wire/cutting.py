@@ -23,7 +23,7 @@ from wavemq.limits import (
     PROOF_BYTES_MAX,
     SIGNATURE_BYTES_MAX,
 )
-from wavemq.messages.message import Message, PayloadObject, made_message
+from wavemq.messages.message import Message, made_message, made_payload_object
 from wavemq.messages.topic import Topic
 from wavemq.wave.hashes import Hash
 from wavemq.wave.location import Location
@@ -120,12 +120,12 @@ class CutMessage(NamedTuple):
             _,
             head,
         ) = self.parts
-        return made_message(
+        message = made_message(
             stem.source,
             stem.location,
             stem.namespace,
             stem.topic,
-            tuple([PayloadObject(schema, content) for schema, content in payload]),
+            tuple([made_payload_object(schema, content) for schema, content in payload]),
             origin_router,
             jedi_timestamp,
             proof,
@@ -134,8 +134,9 @@ class CutMessage(NamedTuple):
             timestamps,
             drops,
             is_persisted,
-            head,
         )
+        message.keep_head(head)
+        return message
 
 
 class ReceivedFrame(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
@@ -23,7 +23,7 @@ from wavemq.messages.verified import Verified
 from wavemq.net.transport import Answer, PeerFrame
 from wavemq.router.doorway import Doorway
 from wavemq.router.peer_frames import StreamedPeerFrames
-from wavemq.routing.events import PeerMessagePublished
+from wavemq.routing.events import PeerMessagePublished, RequestId
 
 
 class Ground:
@@ -64,8 +64,8 @@ class Ground:
             await verdict
         return Verified(one, Instant(1))
 
-    def publish(self, kind: type[Any], one: Verified[Message], answer: Answer) -> None:
-        assert kind is PeerMessagePublished
+    def publish(self, make: Callable[..., Any], one: Verified[Message], answer: Answer) -> None:
+        assert isinstance(make(RequestId(1), one), PeerMessagePublished)
         number = number_of(one.value)
         error = self.core_refusals.get(number)
         if error is None:

@@ -44,13 +44,12 @@ from wavemq.routing.events import (
     UplinkSubscriptionOpened,
 )
 from wavemq.routing.records import Place, QueueId
+from wavemq.routing.retries import RETRY_SECONDS_MAX, RETRY_SECONDS_MIN
 from wavemq.routing.uplinks import (
     FRAME_ATTEMPTS_MAX,
     HELD_UP_MAX,
     OPENING_MAX,
     PROBES_MAX,
-    RETRY_SECONDS_MAX,
-    RETRY_SECONDS_MIN,
     UNSETTLED_MAX,
 )
 
