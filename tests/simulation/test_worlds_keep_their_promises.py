@@ -23,6 +23,7 @@ from wavemq.routing.identities import Repeats
 from wavemq.routing.intake import Intake
 from wavemq.routing.ledger import Ledger
 from wavemq.routing.queue import NOTHING_DROPPED, MessageQueue
+from wavemq.routing.records import RecordId
 from wavemq.routing.uplink_queue import UplinkQueue
 from wavemq.routing.uplinks import Uplinks
 from wavemq.testing.simulation.authority import FOREVER, SimulatedAuthority
@@ -84,7 +85,13 @@ def answer_before_the_write(patch: pytest.MonkeyPatch) -> None:
 
 
 def deliver_before_the_write(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Ledger, "is_durable", lambda *_: True)
+    right = Ledger.send
+
+    def send(ledger: Ledger, record: RecordId, count: int, *, is_durable_only: bool) -> Any:
+        del is_durable_only
+        return right(ledger, record, count, is_durable_only=False)
+
+    patch.setattr(Ledger, "send", send)
 
 
 def forget_what_was_in_flight(patch: pytest.MonkeyPatch) -> None:
@@ -143,7 +150,7 @@ def lose_what_a_reader_did_not_deal_with(patch: pytest.MonkeyPatch) -> None:
 
     async def take(consumption: QueueConsumption) -> Any:
         batch = await right(consumption)
-        consumption.acknowledge([one.index for one in batch])
+        consumption.acknowledge([one.place for one in batch])
         return batch
 
     patch.setattr(QueueConsumption, "take", take)

@@ -13,13 +13,14 @@ from wavemq.net.transport import (
     Answer,
     ConnectionStatus,
     Consumption,
-    Delivered,
     Deliveries,
     LinkId,
     PeerFrame,
     PeerFrames,
     Submission,
 )
+from wavemq.routing.effects import Delivery
+from wavemq.routing.records import Place
 from wavemq.wave.hashes import Hash
 from wavemq.wave.location import Location
 from wavemq.wire.calls import PublishCall, PublishCut, QueryCall, SubscribeCall
@@ -84,16 +85,16 @@ class ScriptedConsumption(Consumption):
     returned: list[tuple[int, float]] = field(default_factory=list)
     last: int = 0
 
-    async def take(self) -> Sequence[Delivered]:
+    async def take(self) -> Sequence[Delivery]:
         batch = await self.deliveries.take()
         first, self.last = self.last + 1, self.last + len(batch)
-        return [Delivered(index, 1, message) for index, message in enumerate(batch, first)]
+        return [Delivery(Place(index), message) for index, message in enumerate(batch, first)]
 
-    def acknowledge(self, indexes: Sequence[int]) -> None:
-        self.acknowledged += indexes
+    def acknowledge(self, places: Sequence[Place]) -> None:
+        self.acknowledged += places
 
-    def give_back(self, indexes: Sequence[int], delay_s: float) -> None:
-        self.returned += [(index, delay_s) for index in indexes]
+    def give_back(self, places: Sequence[Place], delay_s: float) -> None:
+        self.returned += [(place, delay_s) for place in places]
 
     def set_credit(self, credit: int) -> None:
         self.credit = credit

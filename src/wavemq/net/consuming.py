@@ -15,7 +15,8 @@ from typing import Final
 
 from wavemq.limits import MIB
 from wavemq.messages.message import Message
-from wavemq.net.transport import Consumption, Delivered
+from wavemq.net.transport import Consumption
+from wavemq.routing.effects import Delivery
 from wavemq.wire.calls import ConsumeCommand
 from wavemq.wire.encoding import Parts, encoded_deliveries
 
@@ -81,7 +82,7 @@ async def _obey(consumption: Consumption, commands: AsyncIterator[ConsumeCommand
 
 
 def _responses(
-    delivered: Sequence[Delivered], to_parts: Callable[[Message], Parts]
+    delivered: Sequence[Delivery], to_parts: Callable[[Message], Parts]
 ) -> Iterator[bytes]:
     gathered: list[tuple[int, int, Parts]] = []
     size_bytes = 0
@@ -93,7 +94,7 @@ def _responses(
             yield encoded_deliveries(gathered)
             gathered, size_bytes = [], 0
         size_bytes += message_bytes
-        gathered.append((one.index, one.attempt, parts))
+        gathered.append((one.place, one.attempt, parts))
     yield encoded_deliveries(gathered)
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, NamedTuple, NewType, Protocol, TypeVar
+from typing import Generic, NamedTuple, NewType, Protocol, TypeVar
 
 from wavemq.errors import WaveMQError
 from wavemq.messages.message import Message, QueryRequest, SubscriptionRequest
-from wavemq.quickly import quickly
+from wavemq.routing.effects import Delivery
 from wavemq.routing.records import DownlinkPosition, Place, QueueId
 from wavemq.wave.hashes import Hash
 from wavemq.wire.calls import PublishCall, PublishCut, QueryCall, SubscribeCall
@@ -70,35 +70,18 @@ class Deliveries(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """A message for a reader that acknowledges.
-
-    Attributes:
-        index: by which it is acknowledged; see `Consumption.journal`.
-        attempt: 1 if it was not delivered before, as far as the router remembers.
-        message: what is delivered.
-    """
-
-    index: int
-    attempt: int
-    message: Message
-
-
-made_delivered: Final = quickly(Delivered)
-
-
 class Consumption(Protocol):
     """Messages for one reader that says of each when it is done with it.
 
     Attributes:
-        journal: names the numbering of indexes: under one name an index never stands for another
-            message, and later messages of the queue have higher ones.
+        journal: names the numbering of places, by which messages are acknowledged: under one name
+            a place never stands for another message, and later messages of the queue have higher
+            ones.
     """
 
     journal: str
 
-    async def take(self) -> Sequence[Delivered]:
+    async def take(self) -> Sequence[Delivery]:
         """Return the next messages, never none, as far as the credit allows.
 
         Raises:
@@ -107,11 +90,11 @@ class Consumption(Protocol):
         """
         ...
 
-    def acknowledge(self, indexes: Sequence[int]) -> None:
+    def acknowledge(self, places: Sequence[Place]) -> None:
         """Take note that messages are done with; what is not in flight is ignored."""
         ...
 
-    def give_back(self, indexes: Sequence[int], delay_s: float) -> None:
+    def give_back(self, places: Sequence[Place], delay_s: float) -> None:
         """Have messages delivered again after a while; what is not in flight is ignored."""
         ...
 

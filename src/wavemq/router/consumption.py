@@ -12,8 +12,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from wavemq.messages.message import Message
-from wavemq.net.transport import Consumption, Delivered, made_delivered
+from wavemq.net.transport import Consumption
 from wavemq.router.reader import QueueReader
+from wavemq.routing.effects import Delivery
 from wavemq.routing.records import Place
 
 OpenMessage = Callable[[Message], Awaitable[Message | None]]
@@ -36,39 +37,36 @@ class QueueConsumption(Consumption):
         self._reader = reader
         self._open_message = open_message
 
-    async def take(self) -> Sequence[Delivered]:
+    async def take(self) -> Sequence[Delivery]:
         """Return the next readable messages; the others are done with."""
         while True:
             batch = await self._reader.take()
+            if self._open_message is None:
+                return batch
             messages = [one.message for one in batch]
-            opened = await self._opened(messages)
+            opened = await opened_messages(messages, self._open_message)
             if opened is messages:
-                return [made_delivered(one.place, one.attempt, one.message) for one in batch]
+                return batch
             unreadable = [
                 one.place for one, message in zip(batch, opened, strict=True) if message is None
             ]
             if unreadable:
                 self._reader.acknowledge(unreadable)
             delivered = [
-                Delivered(one.place, one.attempt, message)
+                Delivery(one.place, message, one.attempt)
                 for one, message in zip(batch, opened, strict=True)
                 if message is not None
             ]
             if delivered:
                 return delivered
 
-    async def _opened(self, messages: Sequence[Message]) -> Sequence[Message | None]:
-        if self._open_message is None:
-            return messages
-        return await opened_messages(messages, self._open_message)
-
-    def acknowledge(self, indexes: Sequence[int]) -> None:
+    def acknowledge(self, places: Sequence[Place]) -> None:
         """Take note that messages are done with."""
-        self._reader.acknowledge([Place(index) for index in indexes])
+        self._reader.acknowledge(places)
 
-    def give_back(self, indexes: Sequence[int], delay_s: float) -> None:
+    def give_back(self, places: Sequence[Place], delay_s: float) -> None:
         """Have messages delivered again after a while."""
-        self._reader.give_back([Place(index) for index in indexes], delay_s)
+        self._reader.give_back(places, delay_s)
 
     def set_credit(self, credit: int) -> None:
         """Let so many messages be in flight from now on."""

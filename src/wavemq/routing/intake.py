@@ -205,7 +205,7 @@ class Intake:
 
     def _append(self, reader: Subscription, entry: Entry) -> None:
         core, queue_id = self._core, reader.queue_id
-        was_empty = len(reader.queue) == 0
+        was_empty = reader.queue.is_empty
         if was_empty and reader.consumer is not None:
             reader.drained = core.now  # it has drained all until now
         dropped = core.ledger.append(queue_id, reader.queue, entry)

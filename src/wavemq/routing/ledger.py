@@ -274,7 +274,7 @@ class Ledger:
         held = self._held.get(record)
         if held is None or held.message is None:
             return None
-        if is_durable_only and not self.is_durable(record):
+        if is_durable_only and not held.is_durable:
             return None
         held.pins += 1
         if held.outgoing is None or held.dropped_count != dropped_count:

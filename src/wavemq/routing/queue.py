@@ -107,6 +107,11 @@ class MessageQueue:
         return len(self._waiting) + len(self._in_flight) + len(self._returned)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it holds nothing."""
+        return not (self._in_flight or self._returned or self._waiting)
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of all that it holds."""
         return self._waiting.size_bytes + self._in_flight_bytes + self._returned_bytes

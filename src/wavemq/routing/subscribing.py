@@ -278,7 +278,7 @@ class Subscribing:
         subscription = core.subscriptions.with_consumer(event.consumer)
         if subscription is None:
             return
-        if len(subscription.queue) == 0:
+        if subscription.queue.is_empty:
             subscription.drained = core.now
         self._take_back(subscription)
         core.subscriptions.detach(subscription)

@@ -122,7 +122,7 @@ class Subscription:
         A reader that has taken all there was is draining, however long nothing comes.
         """
         end = absolute_end(self.definition.subscription)
-        if self.consumer is not None and len(self.queue) == 0:
+        if self.consumer is not None and self.queue.is_empty:
             return end
         return min(end, Instant(self.drained + self._expiry_ns))
 

@@ -81,8 +81,8 @@ class Overlay:
         queue, record = self.next_queue, self.next_record
         for one in batch.queues:
             queue = max(queue, one.queue + 1)
-        for row in batch.records:
-            record = max(record, row.record + 1)
+        if batch.records:
+            record = max(record, max(batch.records).record + 1)  # rows begin with their numbers
         return queue, record
 
     def apply(self, batch: JournalBatch) -> None:

@@ -27,6 +27,8 @@ class HashScheme(Enum):
     KECCAK_256 = (2, 0x1B)
 
 
+_KECCAK_PREFIX: Final = bytes((HashScheme.KECCAK_256.value[1], DIGEST_BYTES))
+_SHA3_PREFIX: Final = bytes((HashScheme.SHA3_256.value[1], DIGEST_BYTES))
 _KECCAK_ELEMENT: Final = der.external(
     (9, HashScheme.KECCAK_256.value[0]), der.octets(bytes(DIGEST_BYTES))
 )[:-DIGEST_BYTES]
@@ -48,6 +50,16 @@ class Hash:
     def __post_init__(self) -> None:
         if len(self.digest) != DIGEST_BYTES:
             raise InvalidMultihashError(f"a digest has {DIGEST_BYTES} bytes")
+
+    # As the generated ones, without making tuples: each message is looked up by several hashes.
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Hash):
+            return NotImplemented
+        return self.digest == other.digest and self.is_keccak == other.is_keccak
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     @property
     def scheme(self) -> HashScheme:
@@ -109,7 +121,8 @@ class Hash:
 
     def to_bytes(self) -> bytes:
         """Return the 34-byte multihash."""
-        return bytes((self.scheme.value[1], DIGEST_BYTES)) + self.digest
+        prefix = _KECCAK_PREFIX if self.is_keccak else _SHA3_PREFIX
+        return prefix + self.digest
 
     def to_text(self) -> str:
         """Return the 48-character form."""

@@ -7,9 +7,9 @@ are authorized. Fault model: a client may send any protobuf message; what breaks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from wavemq.clock import Instant
 from wavemq.errors import InvalidParameterError
@@ -17,6 +17,7 @@ from wavemq.limits import IDENTIFIER_BYTES_MAX, KIB, OBJECT_BYTES_MAX
 from wavemq.messages.message import PayloadObject
 from wavemq.messages.topic import Topic, TopicFilter
 from wavemq.quickly import quickly
+from wavemq.routing.records import Place
 from wavemq.wave.hashes import Hash
 from wavemq.wave.location import Location
 from wavemq.wire import mqpb_pb2 as mqpb
@@ -181,14 +182,14 @@ class ConsumeCommand:
 
     Attributes:
         credit: deliveries that may be unacknowledged from now on; None: as before.
-        acknowledged: indexes of those that are done with.
-        returned: indexes of those that are to be delivered again.
+        acknowledged: places of those that are done with.
+        returned: places of those that are to be delivered again.
         return_delay_s: seconds until then.
     """
 
     credit: int | None
-    acknowledged: Sequence[int]
-    returned: Sequence[int]
+    acknowledged: Sequence[Place]
+    returned: Sequence[Place]
     return_delay_s: float
 
 
@@ -206,8 +207,8 @@ def consume_command_from_wire(request: mqpb.ConsumeRequest) -> ConsumeCommand:
         )
     return ConsumeCommand(
         credit=credit_from_wire(request.credit) if request.credit else None,
-        acknowledged=tuple(request.acknowledged),
-        returned=tuple(request.returned),
+        acknowledged=_places(request.acknowledged),
+        returned=_places(request.returned),
         return_delay_s=request.returnDelay / 1000,
     )
 
@@ -217,10 +218,14 @@ def peer_consume_command_from_wire(request: mqpb.PeerConsumeRequest) -> ConsumeC
     _check_later_request(request, len(request.acknowledged))
     return ConsumeCommand(
         credit=credit_from_wire(request.credit) if request.credit else None,
-        acknowledged=tuple(request.acknowledged),
+        acknowledged=_places(request.acknowledged),
         returned=(),
         return_delay_s=0.0,
     )
+
+
+def _places(indexes: Iterable[int]) -> Sequence[Place]:
+    return cast(Sequence[Place], tuple(indexes))
 
 
 def _check_later_request(

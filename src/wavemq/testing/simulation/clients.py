@@ -170,13 +170,13 @@ class Reader:
                     await asyncio.sleep(self._dice.uniform(0.0, 0.02))
                     if not self.is_calm and self._dice.random() < 0.01:
                         return  # it crashes before it has dealt with this one
-                    key = (consumption.journal, one.index)
+                    key = (consumption.journal, one.place)
                     if key not in self._done:
                         self._note(one.message)
                         self._done[key] = None
                         if len(self._done) > REMEMBERED:
                             self._done.popitem(last=False)
-                    consumption.acknowledge([one.index])
+                    consumption.acknowledge([one.place])
         finally:
             await consumption.aclose()
 
