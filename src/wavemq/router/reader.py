@@ -52,22 +52,28 @@ class QueueReader:
         self._delivered: list[Delivery] = []
         self._unconfirmed: Place | None = None
         self._error: WaveMQError | None = None
-        self._arrived = asyncio.Event()
+        # Asking for the running loop, as events do each time, is a system call.
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[None] | None = None
 
     def put(self, deliveries: Sequence[Delivery]) -> None:
         """Take deliveries from the core."""
         self._delivered.extend(deliveries)
-        self._arrived.set()
+        self._wake()
 
     def end(self, error: WaveMQError) -> None:
         """Take note that nothing more will come."""
         self._error = error
-        self._arrived.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def note_written(self, place: Place) -> None:
         """Take note that everything up to and with `place` was written to the stream."""
         if self._unconfirmed is None:
-            asyncio.get_running_loop().call_soon(self._confirm_written)
+            self._loop.call_soon(self._confirm_written)
         self._unconfirmed = place
 
     def acknowledge(self, places: Sequence[Place]) -> None:
@@ -92,8 +98,8 @@ class QueueReader:
         while not self._delivered:
             if self._error is not None:
                 raise self._error
-            self._arrived.clear()
-            await self._arrived.wait()
+            self._waiter = self._loop.create_future()
+            await self._waiter
         batch, self._delivered = self._delivered, []
         return batch
 

@@ -49,6 +49,8 @@ class EntryFifo:
 
     def append(self, entry: Entry) -> None:
         """Put an entry at the end; its record is above all others."""
+        if self._first == len(self._records):
+            self._head = entry
         self._records.append(entry.record)
         self._sizes_bytes.append(entry.size_bytes)
         self._lanes.append(entry.lane)
