@@ -2,13 +2,14 @@
 //!
 //! Whatever happens, the end is told once, and everything that a connection held is let go.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -233,9 +234,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Surplus<IO> {
         if self.surplus.is_empty() {
             return Pin::new(&mut self.io).poll_read(context, buffer);
         }
-        let count = self.surplus.len().min(buffer.remaining());
-        buffer.put_slice(&self.surplus[..count]);
-        self.surplus.advance(count);
+        take_from(&mut self.surplus, buffer);
         Poll::Ready(Ok(()))
     }
 }
@@ -271,16 +270,29 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Surplus<IO> {
 }
 
 /// A socket whose peer is given up when it takes no byte for too long while bytes wait for it.
+///
+/// It is read in large pieces, of which those above read smaller ones: each call of the system costs as much as copying
+/// many kilobytes.
 struct Watched {
     socket: TcpStream,
+    ahead: Bytes,
     stall: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+}
+
+/// Of bytes that are read from a socket at once.
+const AHEAD_BYTES: usize = 64 << 10;
+
+thread_local! {
+    /// What connections read into in turn; what one does not take at once is kept with it.
+    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; AHEAD_BYTES].into());
 }
 
 impl Watched {
     fn new(socket: TcpStream, stall: Duration) -> Self {
         Self {
             socket,
+            ahead: Bytes::new(),
             stall,
             stalled: None,
         }
@@ -293,7 +305,31 @@ impl AsyncRead for Watched {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(context, buffer)
+        if self.ahead.is_empty() {
+            READ.with_borrow_mut(|scratch| {
+                let mut read = ReadBuf::new(scratch);
+                ready!(Pin::new(&mut self.socket).poll_read(context, &mut read))?;
+                let (now, later) = read
+                    .filled()
+                    .split_at(buffer.remaining().min(read.filled().len()));
+                buffer.put_slice(now);
+                self.ahead = Bytes::copy_from_slice(later);
+                Poll::Ready(Ok(()))
+            })
+        } else {
+            take_from(&mut self.ahead, buffer);
+            Poll::Ready(Ok(()))
+        }
+    }
+}
+
+/// Moves as many bytes as there is room for; the last ones let the memory go.
+fn take_from(from: &mut Bytes, buffer: &mut ReadBuf<'_>) {
+    let count = from.len().min(buffer.remaining());
+    buffer.put_slice(&from[..count]);
+    from.advance(count);
+    if from.is_empty() {
+        *from = Bytes::new();
     }
 }
 

@@ -26,7 +26,7 @@ class EntryFifo:
         lanes: type `q`, as long.
     """
 
-    __slots__ = ("_first", "_head", "_lanes", "_records", "_sizes_bytes", "size_bytes")
+    __slots__ = ("_first", "_head", "_lanes", "_last", "_records", "_sizes_bytes", "size_bytes")
 
     def __init__(
         self,
@@ -38,7 +38,9 @@ class EntryFifo:
         self._sizes_bytes = array("I") if sizes_bytes is None else sizes_bytes
         self._lanes = array("q") if lanes is None else lanes
         self._first = 0
-        self._head: Entry | None = None  # once somebody asked for it
+        # As objects, where they are at hand: most queues hold one or two.
+        self._head: Entry | None = None
+        self._last: Entry | None = None
         self.size_bytes = sum(self._sizes_bytes)
 
     def __len__(self) -> int:
@@ -49,8 +51,7 @@ class EntryFifo:
 
     def append(self, entry: Entry) -> None:
         """Put an entry at the end; its record is above all others."""
-        if self._first == len(self._records):
-            self._head = entry
+        self._last = entry
         self._records.append(entry.record)
         self._sizes_bytes.append(entry.size_bytes)
         self._lanes.append(entry.lane)
@@ -60,7 +61,9 @@ class EntryFifo:
         """Return the first."""
         head = self._head
         if head is None and self._first < len(self._records):
-            head = self._head = self._at(self._first)
+            is_last = self._first == len(self._records) - 1
+            head = self._last if is_last else None
+            head = self._head = head or self._at(self._first)
         return head
 
     def ahead(self, count_max: int) -> list[Entry]:
@@ -156,4 +159,4 @@ class EntryFifo:
         self._records, self._lanes = other._records, other._lanes
         self._sizes_bytes, self.size_bytes = other._sizes_bytes, other.size_bytes
         self._first = 0
-        self._head = None
+        self._head = self._last = None
