@@ -7,6 +7,7 @@ the names of suites run those, in one table.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from importlib import import_module
@@ -44,11 +45,19 @@ def main(arguments: list[str]) -> int:
         except LoadFailedError as error:
             print(error, file=sys.stderr)
             return 1
-    is_json = "--json" in arguments
-    names = [name for name in arguments if not name.startswith("-")] or list(SUITES)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=f"{', '.join(LOADS)} (each with --help), or suites, all by default.",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON text instead of a table")
+    parser.add_argument("suite", nargs="*", metavar="suite", help=", ".join(SUITES))
+    given = parser.parse_args(arguments)
+    if unknown := sorted(set(given.suite) - set(SUITES)):
+        parser.error(f"there is no {', '.join(unknown)}")
+    is_json = given.json
     console = Console(stderr=is_json)
     found: list[tuple[str, Measurement]] = []
-    for name in names:
+    for name in given.suite or SUITES:
         console.print(f"running {name} ...", style="dim")
         found.extend((name, one) for one in import_module(f"bench.{name}").measurements())
     if is_json:

@@ -5,6 +5,7 @@ Owns the table for people, the JSON and the picture. Refuses to judge: `comparis
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 from collections.abc import Sequence
@@ -33,9 +34,14 @@ def main(arguments: Sequence[str]) -> int:
     Other arguments are `--json` and keys of workloads. Returns 1 where `--quick` finds a bound
     missed, or NATS absent; else 0, since machines differ.
     """
-    is_quick, is_json = "--quick" in arguments, "--json" in arguments
+    parser = argparse.ArgumentParser(prog="python -m bench compare")
+    parser.add_argument("--quick", action="store_true", help="ours and NATS, shortly, and judged")
+    parser.add_argument("--json", action="store_true", help="one JSON text besides, on stdout")
+    parser.add_argument("workload", nargs="*", help=", ".join(one.key for one in WORKLOADS))
+    given = parser.parse_args(arguments)
+    is_quick, is_json = given.quick, given.json
     console = wide_console(is_stderr=is_json)
-    workloads = chosen([one for one in arguments if not one.startswith("-")])
+    workloads = chosen(given.workload)
     peers = [NATS.name] if is_quick else [peer.name for peer in PEERS]
     comparison = compare(
         workloads,

@@ -6,6 +6,7 @@ model: a size that this machine cannot bear fails by itself and is told; the oth
 
 from __future__ import annotations
 
+import argparse
 import json
 import tempfile
 from collections.abc import Sequence
@@ -91,8 +92,12 @@ class Step:
 
 def main(arguments: Sequence[str]) -> int:
     """Run all sizes, with `--short` some; other arguments are words in titles of axes."""
-    is_short, is_json = "--short" in arguments, "--json" in arguments
-    words = [one for one in arguments if not one.startswith("-")]
+    parser = argparse.ArgumentParser(prog="python -m bench scaling")
+    parser.add_argument("--short", action="store_true", help="fewer sizes")
+    parser.add_argument("--json", action="store_true", help="one JSON text besides, on stdout")
+    parser.add_argument("word", nargs="*", help="of titles of axes; all by default")
+    given = parser.parse_args(arguments)
+    is_short, is_json, words = given.short, given.json, given.word
     console = wide_console(is_stderr=is_json)
     steps: list[Step] = []
     for axis in AXES:
