@@ -11,13 +11,13 @@ import asyncio
 import statistics
 import tempfile
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 import wavemq
 from bench.measurement import Measurement
-from wavemq.testing import RouterProcess, RouterSettings, World
+from bench.topology import Place, running
+from wavemq.wave.hashes import Hash
 
 IN_FLIGHT: Final = 16
 PAYLOAD_BYTES: Final = 128
@@ -29,44 +29,22 @@ DRAIN_SECONDS_MAX: Final = 60.0
 
 def measurements() -> list[Measurement]:
     """Run a router for some seconds and return its throughput and latencies."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wavemq-bench-")))
-        location = {"default": {"provider": "local", "path": str(folder / "objects"), "url": URL}}
-        world = World(folder / "keys", location)
-        for name in ("namespace", "service"):
-            world.entity(name)
-        settings = RouterSettings(
-            directory=folder / "router",
-            storage=location,
-            peer_listen="127.0.0.1:0",
-            routing_proofs=(folder / "keys" / "routing.pem",),
-        )
-        settings.directory.mkdir()
-        world.entity("router")
-        world.grant(
-            "wavemq:publish,subscribe@namespace.pem/*", attester="namespace", subject="service"
-        )
-        route = "wavemq:route@namespace.pem/*"
-        world.grant(route, attester="namespace", subject="router")
-        world.prove(route, subject="router", outfile="routing.pem")
-        settings.entity_path.write_bytes(world.path("router.pem").read_bytes())
-        router = stack.enter_context(RouterProcess(settings))
-        return asyncio.run(_measure(router.local, world))
+    with (
+        tempfile.TemporaryDirectory(prefix="wavemq-bench-") as folder,
+        running(Path(folder)) as place,
+    ):
+        return asyncio.run(_measure(place))
 
 
-URL: Final = "http://bench.invalid/v1"
-"""The location that objects name; a local provider serves it without a server."""
-
-
-async def _measure(address: str, world: World) -> list[Measurement]:
+async def _measure(place: Place) -> list[Measurement]:
     """Publish for some seconds with a window, and read everything back."""
     async with (
         wavemq.connect(
-            address,
-            entity=world.path("service.pem"),
-            namespace=world.hash_of("namespace"),
+            place.designated.local,
+            entity=place.entity,
+            namespace=Hash.from_bytes(bytes.fromhex(place.namespace)),
         ) as bus,
-        bus.subscribe("bench/*") as readings,
+        bus.subscribe("load/*") as readings,
     ):
         await _round(bus, readings, count_max=WARMUP_COUNT, seconds=DRAIN_SECONDS_MAX)
         started = time.perf_counter()
@@ -101,7 +79,7 @@ async def _round(
         while len(begun) < count_max and time.perf_counter() < end:
             number = len(begun)
             begun.append(time.perf_counter())
-            await bus.publish("bench/a", number.to_bytes(8, "big").ljust(PAYLOAD_BYTES, b"."))
+            await bus.publish("load/a", number.to_bytes(8, "big").ljust(PAYLOAD_BYTES, b"."))
             answered_ms.append((time.perf_counter() - begun[number]) * 1e3)
 
     async def reader() -> None:
