@@ -56,7 +56,7 @@ def svg(title: str, unit: str, lines: Sequence[Line]) -> str:
         x = across(10.0**power)
         parts.append(f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{bottom}" stroke="#ddd"/>')
         parts.append(
-            f'<text x="{x:.1f}" y="{bottom + 20}" text-anchor="middle">{10.0**power:,g}</text>'
+            f'<text x="{x:.1f}" y="{bottom + 20}" text-anchor="middle">{10.0**power:,.15g}</text>'
         )
     parts.append(f'<text x="{LEFT}" y="{bottom + 38}" fill="#555">{escape(unit)}, log scale</text>')
     for index, line in enumerate(lines):

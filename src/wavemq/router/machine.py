@@ -131,7 +131,7 @@ _Order = tuple[Callable[[], Any], Callable[[Any], None]]
 
 
 class _WorkThread:
-    """A thread that does work in order.
+    """A thread that does work in order, from the first on.
 
     Args:
         name: of the thread.
@@ -142,14 +142,19 @@ class _WorkThread:
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()
         # A process that ends without `aclose` ends in the middle of its work, as by a crash.
         self._thread = Thread(target=self._work, name=name, daemon=True)
-        self._thread.start()
+        self._is_started = False
 
     def run(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         """Have work done, then `done` called in the event loop with its result, or `Failed`."""
+        if not self._is_started:
+            self._is_started = True
+            self._thread.start()
         self._orders.put((work, done))
 
     async def aclose(self) -> None:
         """Return when all work is done."""
+        if not self._is_started:
+            return
         self._orders.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
 
