@@ -139,13 +139,12 @@ impl WkdParams {
         length: usize,
     ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
         let mut key = Zeroizing::new(vec![0u8; key_length(length)?]);
-        let attributes = attributes(self.0.h.len(), &pattern)?;
-        let (k, s) = (random()?, random()?);
-        let ciphertext = unlocked(py, || {
-            let (message, ciphertext) = self.0.encrypt(&attributes, &k, &s);
+        let ciphertext = unlocked(py, || -> PyResult<_> {
+            let attributes = attributes(self.0.h.len(), &pattern)?;
+            let (message, ciphertext) = self.0.encrypt(&attributes, &random()?, &random()?);
             shake256(&[&message.to_bytes()], &mut key);
-            ciphertext.to_bytes()
-        })?;
+            Ok(ciphertext.to_bytes())
+        })??;
         Ok((PyBytes::new(py, &key), PyBytes::new(py, &ciphertext)))
     }
 
@@ -157,19 +156,19 @@ impl WkdParams {
         k: &[u8],
         s: &[u8],
     ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-        let attributes = raw_attributes(self.0.h.len(), fixed)?;
-        let (message, ciphertext) =
-            self.0
-                .encrypt(&attributes, &scalar_from_be(k)?, &scalar_from_be(s)?);
-        Ok((
-            PyBytes::new(py, &message.to_bytes()),
-            PyBytes::new(py, &ciphertext.to_bytes()),
-        ))
+        let (message, ciphertext) = unlocked(py, || -> PyResult<_> {
+            let attributes = raw_attributes(self.0.h.len(), fixed)?;
+            let (k, s) = (scalar_from_be(k)?, scalar_from_be(s)?);
+            let (message, ciphertext) = self.0.encrypt(&attributes, &k, &s);
+            Ok((message.to_bytes(), ciphertext.to_bytes()))
+        })??;
+        Ok((PyBytes::new(py, &message), PyBytes::new(py, &ciphertext)))
     }
 
     /// For tests only: whether a signature on `message` verifies (WAVE does not use it).
     fn verifies(
         &self,
+        py: Python<'_>,
         fixed: Vec<(usize, Vec<u8>)>,
         message: &[u8],
         signature: &[u8],
@@ -177,10 +176,12 @@ impl WkdParams {
         if signature.len() != 144 {
             return Err(bad("a signature has 144 bytes"));
         }
-        let attributes = raw_attributes(self.0.h.len(), fixed)?;
-        let a0 = G1::from_compressed(&signature[..48]).map_err(|error| bad(error.text()))?;
-        let a1 = G2::from_compressed(&signature[48..]).map_err(|error| bad(error.text()))?;
-        Ok(self.0.verify(&attributes, &hash_to_zp(message), &(a0, a1)))
+        unlocked(py, || {
+            let attributes = raw_attributes(self.0.h.len(), fixed)?;
+            let a0 = G1::from_compressed(&signature[..48]).map_err(|error| bad(error.text()))?;
+            let a1 = G2::from_compressed(&signature[48..]).map_err(|error| bad(error.text()))?;
+            Ok(self.0.verify(&attributes, &hash_to_zp(message), &(a0, a1)))
+        })?
     }
 
     fn __repr__(&self) -> String {
@@ -206,13 +207,15 @@ impl WkdMasterKey {
     }
 
     #[pyo3(signature = (*, compressed = true))]
-    fn to_bytes<'py>(&self, py: Python<'py>, compressed: bool) -> Bound<'py, PyBytes> {
+    fn to_bytes<'py>(&self, py: Python<'py>, compressed: bool) -> PyResult<Bound<'py, PyBytes>> {
         let point = self.0 .0;
-        if compressed {
-            PyBytes::new(py, &point.to_compressed())
-        } else {
-            PyBytes::new(py, &point.to_uncompressed())
-        }
+        locked(py, || {
+            if compressed {
+                PyBytes::new(py, &point.to_compressed())
+            } else {
+                PyBytes::new(py, &point.to_uncompressed())
+            }
+        })
     }
 
     /// A delegable, freshly randomised key for the pattern.
@@ -222,11 +225,11 @@ impl WkdMasterKey {
         params: &WkdParams,
         pattern: Vec<Vec<u8>>,
     ) -> PyResult<WkdSecretKey> {
-        let attributes = attributes(params.0.h.len(), &pattern)?;
-        let rho = random()?;
-        Ok(WkdSecretKey(unlocked(py, || {
-            self.0.derive(&params.0, &attributes, &rho)
-        })?))
+        unlocked(py, || {
+            let attributes = attributes(params.0.h.len(), &pattern)?;
+            let derived = self.0.derive(&params.0, &attributes, &random()?);
+            Ok(WkdSecretKey(derived))
+        })?
     }
 
     /// Serialized delegable keys for many patterns, made on all cores.
@@ -236,13 +239,13 @@ impl WkdMasterKey {
         params: &WkdParams,
         patterns: Vec<Vec<Vec<u8>>>,
     ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-        let jobs = jobs(params, &patterns)?;
-        let keys = unlocked(py, || {
+        let keys = unlocked(py, || -> PyResult<_> {
+            let jobs = jobs(params, &patterns)?;
             let bulk = Bulk::of(&params.0, jobs.len());
-            in_parallel(&jobs, |(attributes, rho)| {
+            Ok(in_parallel(&jobs, |(attributes, rho)| {
                 Zeroizing::new(self.0.derive_in(&bulk, attributes, rho).to_bytes(true))
-            })
-        })?;
+            }))
+        })??;
         Ok(keys.iter().map(|key| PyBytes::new(py, key)).collect())
     }
 
@@ -266,15 +269,18 @@ impl WkdMasterKey {
     #[pyo3(signature = (params, fixed, rho = None))]
     fn derive_with_scalar(
         &self,
+        py: Python<'_>,
         params: &WkdParams,
         fixed: Vec<(usize, Vec<u8>)>,
         rho: Option<&[u8]>,
     ) -> PyResult<WkdSecretKey> {
-        let attributes = raw_attributes(params.0.h.len(), fixed)?;
-        Ok(WkdSecretKey(match rho {
-            Some(rho) => self.0.derive(&params.0, &attributes, &scalar_from_be(rho)?),
-            None => self.0.derive_nondelegable(&params.0, &attributes),
-        }))
+        unlocked(py, || {
+            let attributes = raw_attributes(params.0.h.len(), fixed)?;
+            Ok(WkdSecretKey(match rho {
+                Some(rho) => self.0.derive(&params.0, &attributes, &scalar_from_be(rho)?),
+                None => self.0.derive_nondelegable(&params.0, &attributes),
+            }))
+        })?
     }
 
     #[allow(clippy::unused_self)]
@@ -328,12 +334,12 @@ impl WkdSecretKey {
         params: &WkdParams,
         pattern: Vec<Vec<u8>>,
     ) -> PyResult<WkdSecretKey> {
-        let attributes = attributes(params.0.h.len(), &pattern)?;
-        self.require_within(params, &attributes)?;
-        let t = random()?;
-        Ok(WkdSecretKey(unlocked(py, || {
-            self.0.qualify(&params.0, &attributes, &t)
-        })?))
+        unlocked(py, || {
+            let attributes = attributes(params.0.h.len(), &pattern)?;
+            self.require_within(params, &attributes)?;
+            let qualified = self.0.qualify(&params.0, &attributes, &random()?);
+            Ok(WkdSecretKey(qualified))
+        })?
     }
 
     /// Serialized qualified keys for many patterns, made on all cores.
@@ -343,16 +349,16 @@ impl WkdSecretKey {
         params: &WkdParams,
         patterns: Vec<Vec<Vec<u8>>>,
     ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-        let jobs = jobs(params, &patterns)?;
-        for (attributes, _) in &jobs {
-            self.require_within(params, attributes)?;
-        }
-        let keys = unlocked(py, || {
+        let keys = unlocked(py, || -> PyResult<_> {
+            let jobs = jobs(params, &patterns)?;
+            for (attributes, _) in &jobs {
+                self.require_within(params, attributes)?;
+            }
             let bulk = Bulk::of(&params.0, jobs.len());
-            in_parallel(&jobs, |(attributes, t)| {
+            Ok(in_parallel(&jobs, |(attributes, t)| {
                 Zeroizing::new(self.0.qualify_in(&bulk, attributes, t).to_bytes(true))
-            })
-        })?;
+            }))
+        })??;
         Ok(keys.iter().map(|key| PyBytes::new(py, key)).collect())
     }
 
@@ -366,14 +372,14 @@ impl WkdSecretKey {
         length: usize,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut key = Zeroizing::new(vec![0u8; key_length(length)?]);
-        let attributes = attributes(slots, &pattern)?;
-        let parsed = unlocked(py, || -> Result<(), wkdibe::DecodeError> {
-            let ciphertext = Ciphertext::from_bytes(ciphertext)?;
+        unlocked(py, || -> PyResult<()> {
+            let attributes = attributes(slots, &pattern)?;
+            let ciphertext =
+                Ciphertext::from_bytes(ciphertext).map_err(|error| bad(error.text()))?;
             let exact = self.0.qualify_nondelegable(&attributes);
             shake256(&[&exact.decrypt(&ciphertext).to_bytes()], &mut key);
             Ok(())
-        })?;
-        parsed.map_err(|error| bad(error.text()))?;
+        })??;
         Ok(PyBytes::new(py, &key))
     }
 
@@ -381,18 +387,21 @@ impl WkdSecretKey {
     #[pyo3(signature = (params, fixed, t = None))]
     fn qualify_with_scalar(
         &self,
+        py: Python<'_>,
         params: &WkdParams,
         fixed: Vec<(usize, Vec<u8>)>,
         t: Option<&[u8]>,
     ) -> PyResult<WkdSecretKey> {
-        let attributes = raw_attributes(params.0.h.len(), fixed)?;
-        Ok(WkdSecretKey(match t {
-            Some(t) => {
-                self.require_within(params, &attributes)?;
-                self.0.qualify(&params.0, &attributes, &scalar_from_be(t)?)
-            }
-            None => self.0.qualify_nondelegable(&attributes),
-        }))
+        unlocked(py, || {
+            let attributes = raw_attributes(params.0.h.len(), fixed)?;
+            Ok(WkdSecretKey(match t {
+                Some(t) => {
+                    self.require_within(params, &attributes)?;
+                    self.0.qualify(&params.0, &attributes, &scalar_from_be(t)?)
+                }
+                None => self.0.qualify_nondelegable(&attributes),
+            }))
+        })?
     }
 
     /// For tests only: the signature on `message` with given s (WAVE does not use it).
@@ -404,19 +413,18 @@ impl WkdSecretKey {
         message: &[u8],
         s: &[u8],
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let attributes = raw_attributes(params.0.h.len(), fixed)?;
-        let (a0, a1) = self
-            .0
-            .sign(
-                &params.0,
-                &attributes,
-                &hash_to_zp(message),
-                &scalar_from_be(s)?,
-            )
-            .ok_or_else(|| bad("this system has no signatures"))?;
-        let mut out = a0.to_compressed().to_vec();
-        out.extend_from_slice(&a1.to_compressed());
-        Ok(PyBytes::new(py, &out))
+        let signature = unlocked(py, || -> PyResult<_> {
+            let attributes = raw_attributes(params.0.h.len(), fixed)?;
+            let (digest, s) = (hash_to_zp(message), scalar_from_be(s)?);
+            let (a0, a1) = self
+                .0
+                .sign(&params.0, &attributes, &digest, &s)
+                .ok_or_else(|| bad("this system has no signatures"))?;
+            let mut out = a0.to_compressed().to_vec();
+            out.extend_from_slice(&a1.to_compressed());
+            Ok(out)
+        })??;
+        Ok(PyBytes::new(py, &signature))
     }
 
     #[allow(clippy::unused_self)]

@@ -158,25 +158,23 @@ impl MessageCutter {
         py: Python<'py>,
         request: &[u8],
     ) -> PyResult<Option<Vec<FrameOut<'py>>>> {
-        let mut frames = Vec::new();
-        let mut fields = Fields::of(request);
-        loop {
-            let content = match fields.next_field() {
-                Some(None) => return Ok(Some(frames)),
-                Some(Some((1, Field::Bytes(content)))) => content,
-                _ => return Ok(None),
-            };
-            let found = locked(py, || {
-                let [sequence, resumes] = numbers_beside(content, 3)?;
+        locked(py, || {
+            let mut frames = Vec::new();
+            let mut fields = Fields::of(request);
+            loop {
+                let content = match fields.next_field() {
+                    Some(None) => return Ok(Some(frames)),
+                    Some(Some((1, Field::Bytes(content)))) => content,
+                    _ => return Ok(None),
+                };
+                let Some([sequence, resumes]) = numbers_beside(content, 3) else {
+                    return Ok(None);
+                };
                 let message = self.plain(content);
-                Some((sequence, resumes != 0, message))
-            })?;
-            let Some((sequence, resumes, message)) = found else {
-                return Ok(None);
-            };
-            let message = message.map(|cut| cut_out(py, &cut)).transpose()?;
-            frames.push((sequence, resumes, content.len(), message));
-        }
+                let message = message.map(|cut| cut_out(py, &cut)).transpose()?;
+                frames.push((sequence, resumes != 0, content.len(), message));
+            }
+        })?
     }
 
     /// Cuts a `ConsumeResponse` without an error into its deliveries (index, the message if it is plain); None where
@@ -186,24 +184,23 @@ impl MessageCutter {
         py: Python<'py>,
         response: &[u8],
     ) -> PyResult<Option<Vec<DeliveryOut<'py>>>> {
-        let mut deliveries = Vec::new();
-        let mut fields = Fields::of(response);
-        loop {
-            let content = match fields.next_field() {
-                Some(None) => return Ok(Some(deliveries)),
-                Some(Some((2, Field::Bytes(content)))) => content,
-                _ => return Ok(None),
-            };
-            let found = locked(py, || {
-                let [index, _] = numbers_beside(content, 3)?;
-                Some((index, self.plain(content)))
-            })?;
-            let Some((index, message)) = found else {
-                return Ok(None);
-            };
-            let message = message.map(|cut| cut_out(py, &cut)).transpose()?;
-            deliveries.push((index, message));
-        }
+        locked(py, || {
+            let mut deliveries = Vec::new();
+            let mut fields = Fields::of(response);
+            loop {
+                let content = match fields.next_field() {
+                    Some(None) => return Ok(Some(deliveries)),
+                    Some(Some((2, Field::Bytes(content)))) => content,
+                    _ => return Ok(None),
+                };
+                let Some([index, _]) = numbers_beside(content, 3) else {
+                    return Ok(None);
+                };
+                let message = self.plain(content);
+                let message = message.map(|cut| cut_out(py, &cut)).transpose()?;
+                deliveries.push((index, message));
+            }
+        })?
     }
 }
 
@@ -354,7 +351,7 @@ fn encode_frame<'py>(
     resumes: bool,
     message: MessageIn<'py>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let content = locked(py, || {
+    locked(py, || {
         let message = compose(&message);
         let mut frame = Vec::with_capacity(message.len() + 24);
         frame.varint_field(1, sequence);
@@ -362,9 +359,8 @@ fn encode_frame<'py>(
         frame.bytes_field(3, &message);
         let mut out = Vec::with_capacity(frame.len() + 8);
         out.bytes_field(1, &frame);
-        out
-    })?;
-    Ok(PyBytes::new(py, &content))
+        PyBytes::new(py, &out)
+    })
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

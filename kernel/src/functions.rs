@@ -10,7 +10,7 @@ use crate::bindings::{bad, key_length, random, scalar_from_be};
 use crate::bulk::{in_parallel, locked, unlocked};
 use crate::gt::{Gt, Miller};
 use crate::hashes::{self, identity_point};
-use crate::points::{G1, G2};
+use crate::points::{PointError, Scalar, G1, G2};
 use crate::signatures::Signed;
 use crate::{append, chain, cityhash, decimals, lqibe};
 
@@ -172,10 +172,14 @@ fn parse_integers<'py>(py: Python<'py>, text: &str, width: usize) -> PyResult<Bo
 
 /// HashToZp, as 32 bytes big-endian.
 #[pyfunction]
-fn hash_to_zp<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
-    let mut value = hashes::hash_to_zp(data).0;
+fn hash_to_zp<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let mut value = if data.len() < UNLOCK_BYTES_MIN {
+        locked(py, || hashes::hash_to_zp(data).0)?
+    } else {
+        unlocked(py, || hashes::hash_to_zp(data).0)?
+    };
     value.reverse();
-    PyBytes::new(py, &value)
+    Ok(PyBytes::new(py, &value))
 }
 
 /// Maps a 48-byte digest to a point of the curve outside the subgroup; for tests only.
@@ -184,10 +188,8 @@ fn map_to_g1<'py>(py: Python<'py>, digest: &[u8]) -> PyResult<Bound<'py, PyBytes
     let digest: [u8; 48] = digest
         .try_into()
         .map_err(|_| bad("a digest for G1 has 48 bytes"))?;
-    Ok(PyBytes::new(
-        py,
-        &hashes::map_to_g1(&digest).to_compressed(),
-    ))
+    let point = unlocked(py, || hashes::map_to_g1(&digest).to_compressed())?;
+    Ok(PyBytes::new(py, &point))
 }
 
 /// Maps a 96-byte digest to a point of the twist outside the subgroup; for tests only.
@@ -196,10 +198,8 @@ fn map_to_g2<'py>(py: Python<'py>, digest: &[u8]) -> PyResult<Bound<'py, PyBytes
     let digest: [u8; 96] = digest
         .try_into()
         .map_err(|_| bad("a digest for G2 has 96 bytes"))?;
-    Ok(PyBytes::new(
-        py,
-        &hashes::map_to_g2(&digest).to_compressed(),
-    ))
+    let point = unlocked(py, || hashes::map_to_g2(&digest).to_compressed())?;
+    Ok(PyBytes::new(py, &point))
 }
 
 #[pyfunction]
@@ -211,11 +211,12 @@ fn lq_identity_point<'py>(py: Python<'py>, identity: &[u8]) -> PyResult<Bound<'p
 /// Makes a new LQ-IBE system: parameters (192 bytes) and master key (32 bytes, little-endian).
 #[pyfunction]
 fn lq_setup<'py>(py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-    let (base, master) = (random()?, random()?);
-    let params = unlocked(py, || {
+    let (params, master) = unlocked(py, || -> PyResult<_> {
+        let (base, master) = (random()?, random()?);
         let p = G2::generator().mul(&base);
-        [p.to_compressed(), p.mul(&master).to_compressed()].concat()
-    })?;
+        let params = [p.to_compressed(), p.mul(&master).to_compressed()].concat();
+        Ok((params, master))
+    })??;
     Ok((PyBytes::new(py, &params), PyBytes::new(py, &master.0)))
 }
 
@@ -251,14 +252,15 @@ fn encapsulated<'py>(
     py: Python<'py>,
     params: &[u8],
     identity: &[u8],
-    rho: &crate::points::Scalar,
+    rho: impl FnOnce() -> PyResult<Scalar> + Send,
     length: usize,
 ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-    let (p, sp) = locked(py, || lq_params(params))??;
     let mut key = Zeroizing::new(vec![0u8; key_length(length)?]);
-    let ciphertext = unlocked(py, || {
-        lqibe::encapsulate(&p, &sp, &identity_point(identity), rho, &mut key).to_compressed()
-    })?;
+    let ciphertext = unlocked(py, || -> PyResult<_> {
+        let (p, sp) = lq_params(params)?;
+        let identity = identity_point(identity);
+        Ok(lqibe::encapsulate(&p, &sp, &identity, &rho()?, &mut key).to_compressed())
+    })??;
     Ok((PyBytes::new(py, &key), PyBytes::new(py, &ciphertext)))
 }
 
@@ -270,7 +272,7 @@ fn lq_encapsulate<'py>(
     identity: &[u8],
     length: usize,
 ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-    encapsulated(py, params, identity, &random()?, length)
+    encapsulated(py, params, identity, random, length)
 }
 
 /// For tests only: encapsulation with a given rho.
@@ -282,7 +284,7 @@ fn lq_encapsulate_with_scalar<'py>(
     rho: &[u8],
     length: usize,
 ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-    encapsulated(py, params, identity, &scalar_from_be(rho)?, length)
+    encapsulated(py, params, identity, || scalar_from_be(rho), length)
 }
 
 /// Key material for the holder of `secret`; `identity_point` is the 48-byte point of its identity.
@@ -295,12 +297,11 @@ fn lq_decapsulate<'py>(
     length: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let mut key = Zeroizing::new(vec![0u8; key_length(length)?]);
-    let (secret, identity, ciphertext) = locked(py, || -> PyResult<_> {
-        Ok((g1(secret)?, g1(identity_point)?, g2(ciphertext)?))
+    unlocked(py, || -> PyResult<()> {
+        let (secret, identity) = (g1(secret)?, g1(identity_point)?);
+        lqibe::decapsulate(&secret, &identity, &g2(ciphertext)?, &mut key);
+        Ok(())
     })??;
-    unlocked(py, || {
-        lqibe::decapsulate(&secret, &identity, &ciphertext, &mut key)
-    })?;
     Ok(PyBytes::new(py, &key))
 }
 
@@ -313,35 +314,45 @@ fn recode_point<'py>(
     from_compressed: bool,
     to_compressed: bool,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let error = |error: crate::points::PointError| bad(error.text());
-    Ok(match group {
-        1 => {
-            let point = if from_compressed {
-                G1::from_compressed(data)
-            } else {
-                G1::from_uncompressed(data)
-            };
-            let point = point.map_err(error)?;
-            if to_compressed {
-                PyBytes::new(py, &point.to_compressed())
-            } else {
-                PyBytes::new(py, &point.to_uncompressed())
-            }
-        }
-        2 => {
-            let point = if from_compressed {
-                G2::from_compressed(data)
-            } else {
-                G2::from_uncompressed(data)
-            };
-            let point = point.map_err(error)?;
-            if to_compressed {
-                PyBytes::new(py, &point.to_compressed())
-            } else {
-                PyBytes::new(py, &point.to_uncompressed())
-            }
-        }
-        _ => return Err(bad("a group is 1 or 2")),
+    let recoded = unlocked(py, || match group {
+        1 => recoded_g1(data, from_compressed, to_compressed).map_err(|error| bad(error.text())),
+        2 => recoded_g2(data, from_compressed, to_compressed).map_err(|error| bad(error.text())),
+        _ => Err(bad("a group is 1 or 2")),
+    })??;
+    Ok(PyBytes::new(py, &recoded))
+}
+
+fn recoded_g1(
+    data: &[u8],
+    is_compressed: bool,
+    to_compressed: bool,
+) -> Result<Vec<u8>, PointError> {
+    let point = if is_compressed {
+        G1::from_compressed(data)?
+    } else {
+        G1::from_uncompressed(data)?
+    };
+    Ok(if to_compressed {
+        point.to_compressed().to_vec()
+    } else {
+        point.to_uncompressed().to_vec()
+    })
+}
+
+fn recoded_g2(
+    data: &[u8],
+    is_compressed: bool,
+    to_compressed: bool,
+) -> Result<Vec<u8>, PointError> {
+    let point = if is_compressed {
+        G2::from_compressed(data)?
+    } else {
+        G2::from_uncompressed(data)?
+    };
+    Ok(if to_compressed {
+        point.to_compressed().to_vec()
+    } else {
+        point.to_uncompressed().to_vec()
     })
 }
 
@@ -352,34 +363,34 @@ fn multiply_generator<'py>(
     group: u8,
     scalar: &[u8],
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let scalar = scalar_from_be(scalar)?;
-    match group {
-        1 => Ok(PyBytes::new(
-            py,
-            &G1::generator().mul(&scalar).to_compressed(),
-        )),
-        2 => Ok(PyBytes::new(
-            py,
-            &G2::generator().mul(&scalar).to_compressed(),
-        )),
-        _ => Err(bad("a group is 1 or 2")),
-    }
+    let point = unlocked(py, || -> PyResult<_> {
+        let scalar = scalar_from_be(scalar)?;
+        match group {
+            1 => Ok(G1::generator().mul(&scalar).to_compressed().to_vec()),
+            2 => Ok(G2::generator().mul(&scalar).to_compressed().to_vec()),
+            _ => Err(bad("a group is 1 or 2")),
+        }
+    })??;
+    Ok(PyBytes::new(py, &point))
 }
 
 /// For tests only: the pairing of two compressed points, in its 576-byte form.
 #[pyfunction]
 fn pair<'py>(py: Python<'py>, p: &[u8], q: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    Ok(PyBytes::new(
-        py,
-        &Miller::of(&g1(p)?, &g2(q)?).finish().to_bytes(),
-    ))
+    let paired = unlocked(py, || -> PyResult<_> {
+        Ok(Miller::of(&g1(p)?, &g2(q)?).finish().to_bytes())
+    })??;
+    Ok(PyBytes::new(py, &paired))
 }
 
 /// For tests only: checks and re-encodes an element of the target group.
 #[pyfunction]
 fn recode_gt<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    let element = Gt::from_bytes(data).ok_or_else(|| bad("not an element of the target group"))?;
-    Ok(PyBytes::new(py, &element.to_bytes()))
+    let element = unlocked(py, || {
+        Gt::from_bytes(data).map(|element| element.to_bytes())
+    })?
+    .ok_or_else(|| bad("not an element of the target group"))?;
+    Ok(PyBytes::new(py, &element))
 }
 
 /// For tests only: fails as a defect of the kernel would.

@@ -5,7 +5,7 @@ use pyo3::types::PyBytes;
 use zeroize::Zeroizing;
 
 use crate::bindings::{attributes, key_length, random, WkdMasterKey, WkdParams, WkdSecretKey};
-use crate::bulk::{in_parallel, unlocked};
+use crate::bulk::{in_parallel, locked, unlocked};
 use crate::functions::{g1, lq_params};
 use crate::hashes::identity_point;
 use crate::kem::{IdentityOpener, IdentityTarget, PatternOpener, PatternTarget};
@@ -24,8 +24,10 @@ impl WkdTarget {
     fn new(py: Python<'_>, params: Py<WkdParams>, pattern: Vec<Vec<u8>>) -> PyResult<Self> {
         let target = {
             let params = &params.get().0;
-            let attributes = attributes(params.h.len(), &pattern)?;
-            unlocked(py, || PatternTarget::new(params, &attributes))?
+            unlocked(py, || -> PyResult<_> {
+                let attributes = attributes(params.h.len(), &pattern)?;
+                Ok(PatternTarget::new(params, &attributes))
+            })??
         };
         Ok(Self { params, target })
     }
@@ -39,11 +41,11 @@ pub struct LqTarget(IdentityTarget);
 impl LqTarget {
     #[new]
     fn new(py: Python<'_>, params: &[u8], identity: &[u8]) -> PyResult<Self> {
-        let (p, sp) = unlocked(py, || lq_params(params))??;
-        let made = unlocked(py, || {
-            IdentityTarget::new(&p, &sp, &identity_point(identity))
-        })?;
-        Ok(Self(made))
+        unlocked(py, || {
+            let (p, sp) = lq_params(params)?;
+            let identity = identity_point(identity);
+            Ok(Self(IdentityTarget::new(&p, &sp, &identity)))
+        })?
     }
 }
 
@@ -61,15 +63,16 @@ impl WkdOpener {
         slots: usize,
         pattern: Vec<Vec<u8>>,
     ) -> PyResult<Self> {
-        let attributes = attributes(slots, &pattern)?;
-        let made = unlocked(py, || PatternOpener::of_secret(&key.0, &attributes))?;
-        Ok(Self(made))
+        unlocked(py, || {
+            let attributes = attributes(slots, &pattern)?;
+            Ok(Self(PatternOpener::of_secret(&key.0, &attributes)))
+        })?
     }
 
     /// Of a master key, for all patterns.
     #[staticmethod]
-    fn of_master(key: &WkdMasterKey) -> Self {
-        Self(PatternOpener::of_master(&key.0))
+    fn of_master(py: Python<'_>, key: &WkdMasterKey) -> PyResult<Self> {
+        locked(py, || Self(PatternOpener::of_master(&key.0)))
     }
 
     #[allow(clippy::unused_self)]
@@ -87,10 +90,10 @@ impl LqOpener {
     /// Takes the key, and the 48-byte point of its identity.
     #[new]
     fn new(py: Python<'_>, secret: &[u8], identity_point: &[u8]) -> PyResult<Self> {
-        let (secret, identity) = unlocked(py, || -> PyResult<_> {
-            Ok((g1(secret)?, g1(identity_point)?))
-        })??;
-        Ok(Self(IdentityOpener::new(&secret, &identity)))
+        unlocked(py, || {
+            let (secret, identity) = (g1(secret)?, g1(identity_point)?);
+            Ok(Self(IdentityOpener::new(&secret, &identity)))
+        })?
     }
 
     #[allow(clippy::unused_self)]
@@ -121,15 +124,17 @@ fn encapsulate_many<'py>(
     length: usize,
 ) -> PyResult<Vec<Sealed<'py>>> {
     let length = key_length(length)?;
-    let jobs = targets
-        .iter()
-        .map(|target| {
-            Ok(match target {
-                Target::Pattern(target) => Sealing::Pattern(target, random()?, random()?),
-                Target::Identity(target) => Sealing::Identity(target, random()?),
+    let jobs = locked(py, || {
+        targets
+            .iter()
+            .map(|target| {
+                Ok(match target {
+                    Target::Pattern(to) => Sealing::Pattern(to, random()?, random()?),
+                    Target::Identity(to) => Sealing::Identity(to, random()?),
+                })
             })
-        })
-        .collect::<PyResult<Vec<_>>>()?;
+            .collect::<PyResult<Vec<_>>>()
+    })??;
     let made = unlocked(py, || {
         in_parallel(&jobs, |job| {
             let mut key = Zeroizing::new(vec![0u8; length]);

@@ -88,7 +88,7 @@ fn publish_request() -> Vec<u8> {
 
 fn signer() -> Option<MessageSigner> {
     let location = ("https://storage.example".to_owned(), 1);
-    MessageSigner::new(&[3; 32], hash(2), location, "router".into(), vec![0x30; 16]).ok()
+    MessageSigner::of(&[3; 32], hash(2), location, "router".into(), vec![0x30; 16]).ok()
 }
 
 fn formed() -> Vec<u8> {

@@ -38,10 +38,25 @@ impl MessageSigner {
     /// Takes the seed of the key, the entity's hash, its location (URL, version), the router's id, and the
     /// beginning of each signature in DER.
     #[new]
-    pub fn new(
+    fn new(
+        py: Python<'_>,
         seed: &[u8],
         source: Vec<u8>,
         location: (String, i32),
+        origin_router: String,
+        prefix: Vec<u8>,
+    ) -> PyResult<Self> {
+        unlocked(py, || {
+            Self::of(seed, source, location, origin_router, prefix)
+        })?
+    }
+}
+
+impl MessageSigner {
+    pub fn of(
+        seed: &[u8],
+        source: Vec<u8>,
+        (url, version): (String, i32),
         origin_router: String,
         prefix: Vec<u8>,
     ) -> PyResult<Self> {
@@ -50,7 +65,6 @@ impl MessageSigner {
                 .map_err(|_| bad("the seed of a key has 32 bytes"))?,
         );
         let key = SigningKey::from_bytes(&seed);
-        let (url, version) = location;
         let mut location = Vec::new();
         if !url.is_empty() {
             location.bytes_field(1, url.as_bytes());
@@ -66,9 +80,7 @@ impl MessageSigner {
             prefix,
         })
     }
-}
 
-impl MessageSigner {
     /// Returns the signature in DER, and the fields of a message from `tbs` to `encryptionPartition`.
     pub fn form(&self, draft: &Draft<'_>) -> (Vec<u8>, Vec<u8>) {
         let mut hash = Sha3_256::new();
@@ -159,10 +171,10 @@ fn form_messages<'py>(
             in_parallel(&work, |(signer, draft)| signer.form(draft))
         }
     })?;
-    Ok(formed
-        .iter()
-        .map(|(signature, head)| (PyBytes::new(py, signature), PyBytes::new(py, head)))
-        .collect())
+    let to_python = |(signature, head): &(Vec<u8>, Vec<u8>)| {
+        (PyBytes::new(py, signature), PyBytes::new(py, head))
+    };
+    locked(py, || formed.iter().map(to_python).collect())
 }
 
 // --- cutting ------------------------------------------------------------------------------------
@@ -262,29 +274,20 @@ impl PublishCutter {
         py: Python<'py>,
         requests: Vec<(u64, Bound<'py, PyBytes>)>,
     ) -> PyResult<Vec<Option<Bound<'py, PyTuple>>>> {
-        let mut cuts = Vec::with_capacity(requests.len());
-        for (connection, request) in &requests {
-            let cut = locked(py, || Cut::of(request.as_bytes()))?;
-            let plain = cut.filter(|cut| cut.sequence == 0);
+        let cut = |(connection, request): &(u64, Bound<'py, PyBytes>)| {
+            let cut = Cut::of(request.as_bytes()).filter(|cut| cut.sequence == 0);
             let parts =
-                plain.and_then(|cut| Some((cut.perspective?, cut.namespace?, cut.topic?, cut)));
+                cut.and_then(|cut| Some((cut.perspective?, cut.namespace?, cut.topic?, cut)));
             let Some((perspective, namespace, topic, cut)) = parts else {
-                cuts.push(None);
-                continue;
+                return Ok(None);
             };
             let name = self.name(py, *connection, perspective);
             let (payload, size, is_persisted) = cut.contents(py)?;
-            let parts = (
-                name,
-                PyBytes::new(py, namespace),
-                PyString::new(py, topic),
-                payload,
-                size,
-                is_persisted,
-            );
-            cuts.push(Some(parts.into_pyobject(py)?));
-        }
-        Ok(cuts)
+            let (namespace, topic) = (PyBytes::new(py, namespace), PyString::new(py, topic));
+            let parts = (name, namespace, topic, payload, size, is_persisted);
+            parts.into_pyobject(py).map(Some)
+        };
+        locked(py, || requests.iter().map(cut).collect())?
     }
 
     /// Returns the SHA-256 of the perspective in the opening of a stream, and the namespace; None where there is
@@ -294,17 +297,15 @@ impl PublishCutter {
         py: Python<'py>,
         opening: &[u8],
     ) -> PyResult<Option<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>> {
-        let cut = locked(py, || Cut::of(opening))?;
-        Ok(cut.and_then(|cut| {
+        locked(py, || {
+            let cut = Cut::of(opening)?;
             let is_plain = cut.topic.is_none() && cut.payload.is_empty() && !cut.is_persisted;
             let (perspective, namespace) = (cut.perspective?, cut.namespace?);
             is_plain.then(|| {
-                (
-                    PyBytes::new(py, &Sha256::digest(perspective)),
-                    PyBytes::new(py, namespace),
-                )
+                let name = Sha256::digest(perspective);
+                (PyBytes::new(py, &name), PyBytes::new(py, namespace))
             })
-        }))
+        })
     }
 }
 
@@ -323,33 +324,34 @@ type RequestOut<'py> = (Option<Bound<'py, PyBytes>>, Vec<FrameOut<'py>>);
 /// bytes are no such request.
 #[pyfunction]
 fn cut_frames<'py>(py: Python<'py>, request: &[u8]) -> PyResult<Option<RequestOut<'py>>> {
-    let mut fields = Fields::of(request);
-    let mut opening = None;
-    let mut frames = Vec::new();
-    loop {
-        let content = match fields.next_field() {
-            Some(None) => return Ok(Some((opening, frames))),
-            Some(Some((1, Field::Bytes(content)))) => {
-                opening = Some(PyBytes::new(py, content));
-                continue;
-            }
-            Some(Some((2, Field::Bytes(content)))) => content,
-            _ => return Ok(None),
-        };
-        let end = request.len() - fields.rest_bytes();
-        let begin = end - content.len();
-        let cut = locked(py, || Cut::of(content))?;
-        let sequence = sequence_of(content);
-        let plain = cut.filter(|cut| cut.perspective.is_none() && cut.namespace.is_none());
-        let parts = match plain.as_ref().and_then(|cut| Some((cut.topic?, cut))) {
-            None => None,
-            Some((topic, cut)) => {
-                let (payload, size, is_persisted) = cut.contents(py)?;
-                Some((PyString::new(py, topic), payload, size, is_persisted))
-            }
-        };
-        frames.push((sequence, begin, end, parts));
-    }
+    locked(py, || {
+        let mut fields = Fields::of(request);
+        let mut opening = None;
+        let mut frames = Vec::new();
+        loop {
+            let content = match fields.next_field() {
+                Some(None) => return Ok(Some((opening, frames))),
+                Some(Some((1, Field::Bytes(content)))) => {
+                    opening = Some(PyBytes::new(py, content));
+                    continue;
+                }
+                Some(Some((2, Field::Bytes(content)))) => content,
+                _ => return Ok(None),
+            };
+            let end = request.len() - fields.rest_bytes();
+            let begin = end - content.len();
+            let plain =
+                Cut::of(content).filter(|cut| cut.perspective.is_none() && cut.namespace.is_none());
+            let parts = match plain.as_ref().and_then(|cut| Some((cut.topic?, cut))) {
+                None => None,
+                Some((topic, cut)) => {
+                    let (payload, size, is_persisted) = cut.contents(py)?;
+                    Some((PyString::new(py, topic), payload, size, is_persisted))
+                }
+            };
+            frames.push((sequence_of(content), begin, end, parts));
+        }
+    })?
 }
 
 /// Returns the sequence of a frame, also of one that is not plain; 0 where it has none.
@@ -443,8 +445,7 @@ pub fn compose_parts(
 /// Returns a message as it stands on the wire.
 #[pyfunction]
 fn encode_message<'py>(py: Python<'py>, message: MessageIn<'py>) -> PyResult<Bound<'py, PyBytes>> {
-    let content = locked(py, || compose(&message))?;
-    Ok(PyBytes::new(py, &content))
+    locked(py, || PyBytes::new(py, &compose(&message)))
 }
 
 /// Returns each message as the only field of another one, under a number: what streams of deliveries consist of.
@@ -454,16 +455,13 @@ fn encode_wrapped<'py>(
     number: u32,
     messages: Vec<MessageIn<'py>>,
 ) -> PyResult<Bound<'py, PyList>> {
-    let wrapped: Vec<Vec<u8>> = locked(py, || {
-        let wrap = |message| {
-            let content = compose(message);
-            let mut out = Vec::with_capacity(content.len() + 8);
-            out.bytes_field(number, &content);
-            out
-        };
-        messages.iter().map(wrap).collect()
-    })?;
-    PyList::new(py, wrapped.iter().map(|one| PyBytes::new(py, one)))
+    let wrap = |message| {
+        let content = compose(message);
+        let mut out = Vec::with_capacity(content.len() + 8);
+        out.bytes_field(number, &content);
+        PyBytes::new(py, &out)
+    };
+    locked(py, || PyList::new(py, messages.iter().map(wrap)))?
 }
 
 /// Returns a `ConsumeResponse` of deliveries: index, attempt, message.
@@ -472,7 +470,7 @@ fn encode_deliveries<'py>(
     py: Python<'py>,
     deliveries: Vec<(u64, u64, MessageIn<'py>)>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let content = locked(py, || {
+    locked(py, || {
         let mut out = Vec::new();
         for (index, attempt, message) in &deliveries {
             let message = compose(message);
@@ -482,9 +480,8 @@ fn encode_deliveries<'py>(
             delivery.bytes_field(3, &message);
             out.bytes_field(2, &delivery);
         }
-        out
-    })?;
-    Ok(PyBytes::new(py, &content))
+        PyBytes::new(py, &out)
+    })
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

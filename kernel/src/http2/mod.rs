@@ -31,7 +31,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 use tokio::sync::mpsc::{unbounded_channel, UnboundedSender};
 
-use crate::bulk::locked;
+use crate::bulk::{locked, unlocked};
 use events::{Event, Inbox, Metadata};
 use network::{CallOrder, Method, Order, Outgoing, Panic, Preamble, Service};
 
@@ -43,8 +43,8 @@ pub struct ServerTls(Arc<rustls::ServerConfig>);
 impl ServerTls {
     /// Takes both in DER, the key as PKCS #8.
     #[new]
-    fn new(certificate: Vec<u8>, key: Vec<u8>) -> PyResult<Self> {
-        tls::server_config(certificate, key)
+    fn new(py: Python<'_>, certificate: Vec<u8>, key: Vec<u8>) -> PyResult<Self> {
+        unlocked(py, || tls::server_config(certificate, key))?
             .map(Self)
             .map_err(|error| PyValueError::new_err(error.to_string()))
     }
@@ -66,6 +66,32 @@ pub struct Http2 {
 }
 
 impl Http2 {
+    fn of(call_soon: Py<PyAny>) -> PyResult<Self> {
+        let inbox = Arc::new(Inbox::new()?);
+        let next_id = Arc::new(AtomicU64::new(1));
+        let (orders, taken) = unbounded_channel();
+        let flushed = inbox.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .on_thread_park(move || flushed.flush())
+            .build()?;
+        let (own_inbox, own_id) = (inbox.clone(), next_id.clone());
+        let thread = std::thread::Builder::new()
+            .name("wavemq-http2".into())
+            .spawn(move || thread::run(&runtime, own_inbox, own_id, taken))?;
+        let client_tls =
+            tls::client_config().map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(Self {
+            call_soon,
+            gathered: Mutex::default(),
+            orders,
+            inbox,
+            next_id,
+            client_tls,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
     /// Gathers an order, and has what is gathered sent when the event loop turns; at once where it does not any more.
     fn order(this: &Bound<'_, Self>, order: Order) {
         let own = this.get();
@@ -100,30 +126,8 @@ impl Http2 {
 impl Http2 {
     /// Takes what has a function called when the event loop turns.
     #[new]
-    fn new(call_soon: Py<PyAny>) -> PyResult<Self> {
-        let inbox = Arc::new(Inbox::new()?);
-        let next_id = Arc::new(AtomicU64::new(1));
-        let (orders, taken) = unbounded_channel();
-        let flushed = inbox.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .on_thread_park(move || flushed.flush())
-            .build()?;
-        let (own_inbox, own_id) = (inbox.clone(), next_id.clone());
-        let thread = std::thread::Builder::new()
-            .name("wavemq-http2".into())
-            .spawn(move || thread::run(&runtime, own_inbox, own_id, taken))?;
-        let client_tls =
-            tls::client_config().map_err(|error| PyValueError::new_err(error.to_string()))?;
-        Ok(Self {
-            call_soon,
-            gathered: Mutex::default(),
-            orders,
-            inbox,
-            next_id,
-            client_tls,
-            thread: Mutex::new(Some(thread)),
-        })
+    fn new(py: Python<'_>, call_soon: Py<PyAny>) -> PyResult<Self> {
+        unlocked(py, || Self::of(call_soon))?
     }
 
     /// Readable when there are events.
@@ -133,8 +137,8 @@ impl Http2 {
 
     /// Returns all events there are.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyTuple>>> {
-        let events = locked(py, || self.inbox.take())?;
-        events.into_iter().map(|event| tuple(py, event)).collect()
+        let taken = || self.inbox.take().into_iter();
+        locked(py, || taken().map(|event| tuple(py, event)).collect())?
     }
 
     /// Sends what is gathered; after the stop nobody takes it, and nothing happens.
@@ -146,7 +150,7 @@ impl Http2 {
     }
 
     /// Ends everything; returns when the thread has.
-    fn stop(&self, py: Python<'_>) {
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
         self.gather(Order::Stop);
         self.flush();
         let thread = self
@@ -156,8 +160,9 @@ impl Http2 {
             .take();
         if let Some(thread) = thread {
             // A panic in it was told as an event.
-            py.detach(|| drop(thread.join()));
+            unlocked(py, || drop(thread.join()))?;
         }
+        Ok(())
     }
 
     /// For tests only: has the thread fail as by a defect, in its loop or in a task that it needs.
