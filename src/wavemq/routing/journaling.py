@@ -109,8 +109,9 @@ class Journaling:
         waiters, queues = self._core.ledger.finish_write(event.batch)
         # Whoever publishes one message after the other does so again now. Written together they
         # cost half of what they do in two groups that take turns.
-        together = len(waiters) + len(self._core.ledger.draft.waiters)
-        self._expected = min(together, GATHER_COUNT_MAX)
+        together = (*waiters, *self._core.ledger.draft.waiters)
+        publishes = sum(isinstance(one, PublishWaiter) for one in together)
+        self._expected = min(publishes, GATHER_COUNT_MAX)
         for waiter in waiters:
             self._core.reply_done(waiter)
         self._core.ready.update(dict.fromkeys(queues))

@@ -28,6 +28,7 @@ from wavemq.routing.events import (
     PeerSubscriptionRequested,
     QueryRequested,
     RequestId,
+    SubscriptionRequested,
     TimerFired,
     UplinkConnected,
 )
@@ -75,6 +76,15 @@ def test_write_waits_a_moment_for_publishers_who_were_just_answered() -> None:
     assert rig.router.next_deadline() == rig.now + GATHER_NS
     second = the(WriteJournal, rig.handle(MessagePublished(RequestId(3), message("a", b"3"))))
     assert len(second.changes.records) == 2, "all who were expected are here"
+
+
+def test_write_waits_for_nobody_who_was_answered_a_subscription() -> None:
+    rig = Rig(site_config())
+    rig.run()
+    first = the(WriteJournal, rig.handle(SubscriptionRequested(RequestId(1), subscription("a"))))
+    rig.handle(MessagePublished(RequestId(2), message("a", b"2")))
+    effects = rig.handle(JournalWritten(first.batch))
+    assert len(the(WriteJournal, effects).changes.records) == 1
 
 
 def test_write_expects_no_more_publishers_than_came_last_time() -> None:
