@@ -32,7 +32,7 @@ from wavemq.testing.simulation.world import Outcome, run_seed
 from wavemq.wire.proof_reference import proof_reference
 
 FIXED_SEEDS = range(500)
-FRESH_SECONDS = 120.0
+FRESH_SECONDS = 60.0
 SEEDS_FOR_A_BUG = 200
 
 
