@@ -97,6 +97,7 @@ check-tools:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "too old: $(PYTHON) is $$($(PYTHON) -V 2>&1); WAVEMQ needs Python 3.11 or newer (make PYTHON=/path/to/python3.11)"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "missing: the venv module of $(PYTHON) (Debian: apt install python3-venv)"; exit 1; }
 	@command -v cargo >/dev/null || { echo "missing: cargo, the Rust build tool (https://rustup.rs)"; exit 1; }
+	@$(PYTHON) -c 'import re, subprocess, sys; found = re.search(r"(\d+)\.(\d+)", subprocess.run(["cargo", "--version"], capture_output=True, text=True).stdout); sys.exit(found is None or tuple(map(int, found.groups())) < (1, 85))' || { echo "too old: $$(cargo --version 2>&1); WAVEMQ needs Rust 1.85 or newer (rustup update)"; exit 1; }
 	@command -v cc >/dev/null || { echo "missing: a C compiler named cc (Debian: apt install gcc libc6-dev)"; exit 1; }
 
 $(VENV)/.stamp-venv:
