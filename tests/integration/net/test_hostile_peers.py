@@ -26,15 +26,15 @@ from tests.support.hostile_peer import (
     resident_bytes,
     shake,
 )
+from tests.support.peering_door import peering_door
 from tests.support.raw_http2 import RawConnection
 from tests.support.waiting import until
 from wavemq.clock import Instant
 from wavemq.limits import FRAME_BYTES_MAX, MIB
-from wavemq.net.addresses import Address, bound_address, listen
+from wavemq.net.addresses import Address
 from wavemq.net.certificate import ServerCertificate, make_server_certificate
-from wavemq.net.grpc_server import GrpcServer, ServedCall
+from wavemq.net.grpc_server import ServedCall
 from wavemq.net.link import DialledLink, LinkLimits, PeeringListener, dial_link
-from wavemq.net.reactor import running_reactor
 from wavemq.wave.hashes import Hash
 from wavemq.wire.handshake import RouterClaim
 
@@ -90,32 +90,21 @@ class Far:
 async def far_end(
     certificate: ServerCertificate, limits: LinkLimits | None = None, idle_s: float = 600.0
 ) -> AsyncIterator[Far]:
-    listening = listen(Address("127.0.0.1", 0))
-    async with running_reactor() as reactor:
-        far = Far(bound_address(listening), cast(Any, None))
-        methods: dict[str, Any] = {
-            "Say": grpc.unary_unary_rpc_method_handler(cast(Any, far.say)),
-            "Flood": grpc.unary_stream_rpc_method_handler(cast(Any, far.flood)),
-            "Hear": grpc.stream_stream_rpc_method_handler(cast(Any, far.hear)),
-        }
-        handler = grpc.method_handlers_generic_handler("test.Door", methods)
-        server = GrpcServer(reactor, handler, [SAY, FLOOD, HEAR], idle_s=idle_s)
-        far.listener = PeeringListener(
-            listening,
-            reactor,
-            server.number,
-            certificate=certificate,
-            claims={NAMESPACE: CLAIM},
-            limits=limits,
-        )
-        serving = asyncio.ensure_future(far.listener.serve())
-        try:
-            yield far
-        finally:
-            serving.cancel()
-            await asyncio.wait({serving})
-            await server.stop()
-            listening.close()
+    far = Far(cast(Any, None), cast(Any, None))
+    methods: dict[str, Any] = {
+        "Say": grpc.unary_unary_rpc_method_handler(cast(Any, far.say)),
+        "Flood": grpc.unary_stream_rpc_method_handler(cast(Any, far.flood)),
+        "Hear": grpc.stream_stream_rpc_method_handler(cast(Any, far.hear)),
+    }
+    async with peering_door(
+        "test.Door",
+        methods,
+        certificate=certificate,
+        claims={NAMESPACE: CLAIM},
+        limits=limits,
+        idle_s=idle_s,
+    ) as (far.listener, far.address):
+        yield far
 
 
 async def trust(claim: RouterClaim, signature: bytes) -> None:

@@ -17,19 +17,19 @@ import grpc.aio
 import pytest
 from cryptography import x509
 
+from tests.support.peering_door import peering_door
 from tests.support.waiting import until
 from wavemq.clock import Instant
 from wavemq.errors import HandshakeError, ProofInvalidError, UnavailableError
 from wavemq.limits import FRAME_BYTES_MAX, MIB, PROOF_BYTES_MAX
-from wavemq.net.addresses import Address, bound_address, listen
+from wavemq.net.addresses import Address, bound_address
 from wavemq.net.certificate import (
     ServerCertificate,
     certificate_signature,
     make_server_certificate,
 )
-from wavemq.net.grpc_server import GrpcServer, ServedCall
+from wavemq.net.grpc_server import ServedCall
 from wavemq.net.link import DialledLink, LinkLimits, PeeringListener, dial_link
-from wavemq.net.reactor import running_reactor
 from wavemq.testing import spliced_link
 from wavemq.testing.tls import client_context, server_context
 from wavemq.wave.hashes import Hash
@@ -71,26 +71,14 @@ async def far_end(
         return request
 
     handlers: dict[str, Any] = {"Say": grpc.unary_unary_rpc_method_handler(cast(Any, say))}
-    handler = grpc.method_handlers_generic_handler("test.Echo", handlers)
-    listening = listen(Address("127.0.0.1", 0))
-    async with running_reactor() as reactor:
-        server = GrpcServer(reactor, handler, [ECHO])
-        listener = PeeringListener(
-            listening,
-            reactor,
-            server.number,
-            certificate=certificate,
-            claims={NAMESPACE: claim},
-            limits=limits,
-        )
-        serving = asyncio.ensure_future(listener.serve())
-        try:
-            yield Far(listener, bound_address(listening), callers)
-        finally:
-            serving.cancel()
-            await asyncio.wait({serving})
-            await server.stop()
-            listening.close()
+    async with peering_door(
+        "test.Echo",
+        handlers,
+        certificate=certificate,
+        claims={NAMESPACE: claim},
+        limits=limits,
+    ) as (listener, address):
+        yield Far(listener, address, callers)
 
 
 async def trust(claim: RouterClaim, signature: bytes) -> None:
