@@ -72,6 +72,7 @@ QUIET_STEP_SECONDS: Final = 0.005
 ALARM_SECONDS_MAX: Final = 5.0
 """Longest sleep, so that a clock that was set does not put off what is due."""
 IMMINENT_NS: Final = NANOSECONDS_PER_MILLISECOND
+"""An alarm that rings within that time for nothing is set anew instead."""
 
 COMPANY_SECONDS_MAX: Final = 0.001
 """How long acknowledgements of readers wait for something else to happen."""
