@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::bulk::{in_parallel, locked, unlocked};
+use crate::composing::{compose, MessageIn};
 use crate::known_keys::KnownKeys;
-use crate::messages::{compose, MessageIn};
 use crate::protobuf::{Field, Fields, Put};
 use crate::signatures::Signed;
 use crate::signed_fields::SignedFields;

@@ -14,6 +14,7 @@ mod bulk;
 mod chain;
 mod cityhash;
 mod combs;
+mod composing;
 mod decimals;
 mod field;
 mod frames;
@@ -53,6 +54,7 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<bindings::WkdMasterKey>()?;
     module.add_class::<bindings::WkdSecretKey>()?;
     kem_bindings::register(module)?;
+    composing::register(module)?;
     messages::register(module)?;
     frames::register(module)?;
     functions::register(module)

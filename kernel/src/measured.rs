@@ -8,12 +8,13 @@ use std::hint::black_box;
 use bytes::{Bytes, BytesMut};
 use ed25519_dalek::{Signer, SigningKey};
 
+use crate::composing::compose_parts;
 use crate::frames;
 use crate::hashes::{hash_to_zp, keccak256};
 use crate::http2::framing::{put, Cutter, Encoding};
 use crate::kem::{PatternOpener, PatternTarget};
 use crate::known_keys::KnownKeys;
-use crate::messages::{compose_parts, Cut, Draft, MessageSigner};
+use crate::messages::{Cut, Draft, MessageSigner};
 use crate::points::{Scalar, G1, G2};
 use crate::protobuf::{Fields, Put};
 use crate::signatures::Signed;

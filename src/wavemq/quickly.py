@@ -28,6 +28,15 @@ def quickly(cls: Callable[P, T]) -> Callable[P, T]:
     Raises:
         TypeError: it is another class.
     """
+    return cast(Callable[P, T], _made(cls, is_whole=False))
+
+
+def quickly_whole(cls: Callable[..., T]) -> Callable[..., T]:
+    """Return the same for all fields, in their order: those too that `init=False` leaves out."""
+    return cast(Callable[..., T], _made(cls, is_whole=True))
+
+
+def _made(cls: Callable[..., Any], *, is_whole: bool) -> object:
     made = cast(type, cls)
     fields = dataclasses.fields(cast(Any, cls))
     is_plain = all(not one.kw_only and one.default_factory is dataclasses.MISSING for one in fields)
@@ -43,10 +52,11 @@ def quickly(cls: Callable[P, T]) -> Callable[P, T]:
         if one.default is not dataclasses.MISSING:
             default = f"_default_{one.name}"
             scope[default] = one.default
-        if one.init:
+        is_given = one.init or is_whole
+        if is_given:
             parameters.append(f"{one.name}={default}" if default else one.name)
-        body.append(f" new.{one.name} = {one.name if one.init else default}")
+        body.append(f" new.{one.name} = {one.name if is_given else default}")
     lines = [f"def make({', '.join(parameters)}):", " new = _thawed()", *body]
     lines += [" new.__class__ = _made", " return new"]
     exec("\n".join(lines), scope)  # noqa: S102 - of names of fields alone, as `dataclasses` does
-    return cast(Callable[P, T], scope["make"])
+    return scope["make"]

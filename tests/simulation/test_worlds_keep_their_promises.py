@@ -23,7 +23,6 @@ from wavemq.routing.identities import Repeats
 from wavemq.routing.intake import Intake
 from wavemq.routing.ledger import Ledger
 from wavemq.routing.queue import NOTHING_DROPPED, MessageQueue
-from wavemq.routing.records import RecordId
 from wavemq.routing.uplink_queue import UplinkQueue
 from wavemq.routing.uplinks import Uplinks
 from wavemq.testing.simulation.authority import FOREVER, SimulatedAuthority
@@ -87,9 +86,9 @@ def answer_before_the_write(patch: pytest.MonkeyPatch) -> None:
 def deliver_before_the_write(patch: pytest.MonkeyPatch) -> None:
     right = Ledger.send
 
-    def send(ledger: Ledger, record: RecordId, count: int, *, is_durable_only: bool) -> Any:
+    def send(ledger: Ledger, entries: Any, count: int, *, is_durable_only: bool) -> Any:
         del is_durable_only
-        return right(ledger, record, count, is_durable_only=False)
+        return right(ledger, entries, count, is_durable_only=False)
 
     patch.setattr(Ledger, "send", send)
 
@@ -103,18 +102,12 @@ def forget_what_was_in_flight(patch: pytest.MonkeyPatch) -> None:
 
 
 def give_back_in_the_wrong_order(patch: pytest.MonkeyPatch) -> None:
-    right = MessageQueue.take
+    right = MessageQueue.next_ones
 
-    def take(queue: MessageQueue) -> Any:
-        if len(queue._waiting) > 1:
-            first, second = queue._waiting.popleft(), queue._waiting.popleft()
-            queue._waiting.merge([first])
-            queue._in_flight[second.record] = second
-            queue._in_flight_bytes += second.size_bytes
-            return second
-        return right(queue)
+    def next_ones(queue: MessageQueue, credit: int, window_bytes_max: int) -> Any:
+        return right(queue, credit, window_bytes_max)[::-1]
 
-    patch.setattr(MessageQueue, "take", take)
+    patch.setattr(MessageQueue, "next_ones", next_ones)
 
 
 def recognise_nothing(patch: pytest.MonkeyPatch) -> None:
@@ -205,13 +198,13 @@ def lose_the_window(patch: pytest.MonkeyPatch) -> None:
 
 
 def let_live_messages_overtake_their_topic(patch: pytest.MonkeyPatch) -> None:
-    right = UplinkQueue.append
+    right = UplinkQueue._append
 
     def append(queue: UplinkQueue, entry: Any) -> Any:
         queue._backlog_keys.clear()
         return right(queue, entry)
 
-    patch.setattr(UplinkQueue, "append", append)
+    patch.setattr(UplinkQueue, "_append", append)
     patch.setattr(UplinkQueue, "_note_left", lambda *_: None)
 
 

@@ -116,7 +116,7 @@ class ScriptedPort:
     holds: bool = False
     failure: Exception | None = None
     subscribe_gate: asyncio.Event | None = None
-    published: list[PublishCall | PublishCut | Message] = field(default_factory=list)
+    published: list[PublishCall | Message] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     held: list[Callable[[], None]] = field(default_factory=list)
     subscribed: list[tuple[SubscribeCall | SubscriptionRequest, LinkId | None]] = field(
@@ -137,8 +137,14 @@ class ScriptedPort:
             raise self.failure
         self.batches.append(len(submissions))
         for submission in submissions:
+            request = submission.request
+            try:
+                call = request.whole() if isinstance(request, PublishCut) else request
+            except WaveMQError as error:
+                submission.answer(error)
+                continue
             self.log.append("publish")
-            self.published.append(submission.request)
+            self.published.append(call)
             if self.holds:
                 self.held.append(lambda one=submission: one.answer(self.refusal))  # type: ignore[misc]
             else:
@@ -186,9 +192,6 @@ class ScriptedPort:
             raise self.refusal
         for batch in self.retained:
             yield batch
-
-    def prepared(self, caller: bytes, namespace: bytes, topic: str) -> None:
-        del caller, namespace, topic
 
     def connection_status(self) -> ConnectionStatus:
         return ConnectionStatus(uplinks_configured=3, uplinks_connected=2)

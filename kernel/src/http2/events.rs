@@ -149,15 +149,14 @@ impl Inbox {
 
     /// Returns all events there are.
     pub fn take(&self) -> Vec<Event> {
-        let mut pending = self.locked();
-        if pending.is_signalled {
-            pending.is_signalled = false;
-            let mut bytes = [0; 16];
-            // One byte at most is in there; that it is not, or not yet, changes nothing.
-            while matches!((&self.receiver).read(&mut bytes), Err(error) if error.kind() == ErrorKind::Interrupted)
-            {
-            }
+        // Before the flag goes down: a byte that comes after that must stay. Without the lock, for which the
+        // network's thread would wait.
+        let mut bytes = [0; 16];
+        while matches!((&self.receiver).read(&mut bytes), Err(error) if error.kind() == ErrorKind::Interrupted)
+        {
         }
+        let mut pending = self.locked();
+        pending.is_signalled = false;
         pending.size_bytes = 0;
         std::mem::take(&mut pending.events)
     }
@@ -165,7 +164,9 @@ impl Inbox {
     fn signal(&self, mut pending: MutexGuard<'_, Pending>) {
         if !pending.is_signalled {
             pending.is_signalled = true;
-            // The pair is never full: there is at most one byte in it.
+            drop(pending);
+            // The pair is never full: there is at most one byte in it for each time that events were taken. One that
+            // comes when they have been taken meanwhile wakes the interpreter for nothing.
             while matches!((&self.sender).write(&[1]), Err(error) if error.kind() == ErrorKind::Interrupted)
             {
             }

@@ -135,10 +135,25 @@ impl Http2 {
         self.inbox.descriptor()
     }
 
-    /// Returns all events there are.
+    /// Returns all events there are; calls to one method that follow one another are one event.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyTuple>>> {
-        let taken = || self.inbox.take().into_iter();
-        locked(py, || taken().map(|event| tuple(py, event)).collect())?
+        locked(py, || {
+            let mut tuples = Vec::new();
+            let mut events = self.inbox.take().into_iter().peekable();
+            while let Some(event) = events.next() {
+                let Event::Called { method, .. } = event else {
+                    tuples.push(tuple(py, event)?);
+                    continue;
+                };
+                let same = |next: &Event| matches!(next, Event::Called { method: other, .. } if *other == method);
+                let mut calls = vec![tuple(py, event)?];
+                while let Some(event) = events.next_if(same) {
+                    calls.push(tuple(py, event)?);
+                }
+                tuples.push(("called", method, calls).into_pyobject(py)?);
+            }
+            Ok(tuples)
+        })?
     }
 
     /// Sends what is gathered; after the stop nobody takes it, and nothing happens.
@@ -414,20 +429,17 @@ fn owned(descriptor: RawFd) -> PyResult<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-/// Returns an event as the interpreter knows it: its kind, then its parts.
+/// Returns an event as the interpreter knows it: its kind, then its parts; of a call, its parts alone.
 fn tuple(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
     let bytes = |content: &Bytes| PyBytes::new(py, content);
     match event {
         Event::Called {
             connection,
             call,
-            method,
             metadata,
             message,
-        } => {
-            let message = message.as_ref().map(bytes);
-            ("called", call, connection, method, metadata, message).into_pyobject(py)
-        }
+            ..
+        } => (call, connection, metadata, message.as_ref().map(bytes)).into_pyobject(py),
         Event::Message { call, message } => ("message", call, bytes(&message)).into_pyobject(py),
         Event::Written { call, count } => ("written", call, count).into_pyobject(py),
         Event::Finished { call } => ("finished", call).into_pyobject(py),

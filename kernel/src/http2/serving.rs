@@ -311,9 +311,9 @@ impl Answering {
                 }
                 Next::Messages(count, content) => {
                     self.begin(HeaderMap::new())?;
+                    let is_last =
+                        matches!(call.outgoing.borrow().back(), Some(Outgoing::Finish { .. }));
                     if let Some(stream) = &mut self.stream {
-                        let is_last =
-                            matches!(call.outgoing.borrow().back(), Some(Outgoing::Finish { .. }));
                         let sent = send(connection, stream, content);
                         if is_last {
                             let late = |_| Broken::Reset(Reason::CANCEL.into());
@@ -322,7 +322,10 @@ impl Answering {
                             sent.await?;
                         }
                     }
-                    network.emit(Event::Written { call: id, count });
+                    if !is_last {
+                        // Whoever has said that it is the last does not wait for it.
+                        network.emit(Event::Written { call: id, count });
+                    }
                 }
                 Next::Finish { code, text } => {
                     self.finish(code, &text);

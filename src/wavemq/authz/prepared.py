@@ -66,6 +66,10 @@ class Prepared:
         )
 
 
+PlainDraft = tuple[Prepared, tuple[tuple[str, bytes], ...], bool]
+"""A message to be formed: who and where, the contents (schema, bytes), whether it is persisted."""
+
+
 class PreparedPublishes:
     """Remembers what was prepared, and who signs.
 
@@ -81,23 +85,15 @@ class PreparedPublishes:
         self._signers: BoundedCache[tuple[Hash, Location], MessageSigner] = BoundedCache(
             SIGNERS_MAX
         )
-        self._latest: tuple[tuple[bytes, bytes, str], Prepared] | None = None
 
     def get(self, caller: bytes, namespace: bytes, topic: str) -> Prepared | None:
         """Return what was prepared for a caller and a topic, usable or not."""
-        key = (caller, namespace, topic)
-        latest = self._latest
-        if latest is not None and latest[0] == key:  # a caller mostly goes on where it was
-            return latest[1]
-        prepared = self._prepared.get(key)
-        self._latest = None if prepared is None else (key, prepared)
-        return prepared
+        return self._prepared.get((caller, namespace, topic))
 
     def put(self, caller: bytes, prepared: Prepared) -> None:
         """Remember it under the name of what the caller shows."""
         key = (caller, prepared.namespace.to_bytes(), prepared.topic.text)
         self._prepared.put(key, prepared)
-        self._latest = None
 
     def signer_of(self, perspective: Perspective) -> MessageSigner:
         """Return what signs as a perspective; the key is wiped when nobody holds it any more."""

@@ -23,7 +23,7 @@ from wavemq.authz.bounded import CacheStatistics
 from wavemq.authz.callers import Callers
 from wavemq.authz.client_proofs import ClientProofs, is_up_to_date
 from wavemq.authz.contents import open_e2ee, open_jedi, seal_e2ee, seal_jedi
-from wavemq.authz.prepared import Prepared, PreparedPublishes
+from wavemq.authz.prepared import PlainDraft, Prepared, PreparedPublishes
 from wavemq.authz.revocation import Standing
 from wavemq.authz.validity import period_of_entity
 from wavemq.authz.verdict_cache import Claim
@@ -235,14 +235,11 @@ class Publishing:
         """Whether nothing that was prepared can have changed, as far as is known."""
         return prepared.is_usable(now, self._engine.revocations.epoch)
 
-    def form_prepared(
-        self, drafts: Sequence[tuple[Prepared, tuple[tuple[str, bytes], ...], bool]]
-    ) -> list[Verified[Message]]:
+    def form_prepared(self, drafts: Sequence[PlainDraft]) -> list[Verified[Message]]:
         """Return messages, each proved and signed, as `form_message` would.
 
         Args:
-            drafts: who and where, the contents (schema, bytes), and whether each is persisted. What
-                was prepared must be usable now.
+            drafts: what was prepared must be usable now.
         """
         formed = form_messages(
             [
@@ -269,8 +266,8 @@ class Publishing:
                 (),
                 (),
                 is_persisted,
+                head,
             )
-            message.keep_head(head)
             messages.append(Verified(message, proof.expiry))
         return messages
 

@@ -15,7 +15,7 @@ from typing import Final, NewType
 from wavemq.clock import Instant
 from wavemq.crypto.hashing import sha3_256
 from wavemq.messages.topic import Topic, TopicFilter
-from wavemq.quickly import quickly
+from wavemq.quickly import quickly, quickly_whole
 from wavemq.wave.hashes import Hash
 from wavemq.wave.location import Location
 
@@ -109,7 +109,7 @@ class Message:
 
     def _passed(self, timestamps: tuple[Instant, ...], drops: tuple[int, ...]) -> Message:
         """Return the message with other marks of its way."""
-        passed = made_message(
+        return made_message(
             self.source,
             self.source_location,
             self.namespace,
@@ -123,13 +123,12 @@ class Message:
             timestamps,
             drops,
             self.is_persisted,
+            self.head,
         )
-        passed.keep_head(self.head)
-        return passed
 
 
-made_message: Final = quickly(Message)
-"""Makes a message: each hop makes several of each."""
+made_message: Final = quickly_whole(Message)
+"""Makes a message with its head: each hop makes several of each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class _Unanswered:
 
 
 class Batcher(Generic[RequestT]):
-    """Collects requests until the event loop turns, then hands them on as one batch.
+    """Collects requests that arrive together, then hands them on as one batch.
 
     Args:
         take: gets each batch; answers every submission once.
@@ -59,6 +59,7 @@ class Batcher(Generic[RequestT]):
         self._take = take
         self._limits = limits or BatcherLimits()
         self._gathered: list[Submission[RequestT]] = []
+        self._is_scheduled = False
         self._all = _Unanswered()
         self._connections: dict[str, _Unanswered] = {}
 
@@ -68,20 +69,22 @@ class Batcher(Generic[RequestT]):
         return self._all.count
 
     async def submit(self, request: RequestT, size_bytes: int, connection: str) -> None:
-        """Hand a request on and wait for its answer; as `put`.
+        """Hand a request on with those of this turn of the event loop, and wait for its answer.
 
         Raises:
             QueueError: too much is waiting for an answer; nothing was done.
             WaveMQError: the answer.
         """
-        answered: asyncio.Future[WaveMQError | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[WaveMQError | None] = loop.create_future()
         self.put(request, size_bytes, connection, partial(_settle, answered))
+        self.flush_soon()
         error = await answered
         if error is not None:
             raise error
 
     def put(self, request: RequestT, size_bytes: int, connection: str, answer: Answer) -> None:
-        """Hand a request on.
+        """Hand a request on with others: call `flush` or `flush_soon`.
 
         Args:
             request: what to hand on.
@@ -92,7 +95,9 @@ class Batcher(Generic[RequestT]):
         Raises:
             QueueError: too much is waiting for an answer; nothing was done.
         """
-        own = self._connections.get(connection) or _Unanswered()
+        own = self._connections.get(connection)
+        if own is None:
+            own = _Unanswered()
         every, limits = self._all, self._limits
         if (
             every.count >= limits.unanswered_max
@@ -106,13 +111,21 @@ class Batcher(Generic[RequestT]):
         every.size_bytes += size_bytes
         own.count += 1
         own.size_bytes += size_bytes
-        if not self._gathered:
-            asyncio.get_running_loop().call_soon(self.flush)
         settle = partial(self._answer, answer, size_bytes, connection, own)
         self._gathered.append(Submission(request, settle, connection))
 
+    def flush_soon(self) -> None:
+        """Hand on what was gathered when the event loop turns."""
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush_scheduled)
+
+    def _flush_scheduled(self) -> None:
+        self._is_scheduled = False
+        self.flush()
+
     def flush(self) -> None:
-        """Hand on what was gathered; whoever knows that nothing more comes now need not wait."""
+        """Hand on what was gathered."""
         gathered, self._gathered = self._gathered, []
         if gathered:
             self._take(gathered)

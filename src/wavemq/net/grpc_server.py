@@ -80,15 +80,15 @@ class ServedCall(CallEvents, Generic[ResponseT]):
         self._encode = encode
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None]
-        self._requests: deque[bytes] = deque()
+        self._arrived: list[bytes] = []
         self._is_finished = False
         self._waiter: asyncio.Future[None] | None = None
         self._consumed_bytes = 0
         self._written_count = 0
         self._unwritten_bytes = 0
-        self._unwritten: deque[int] = deque()
-        self._writers: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._notes: deque[Callable[[], None]] = deque()
+        # Of each message that has not left: its size, and what is told when it has.
+        self._unwritten: deque[tuple[int, Callable[[], None] | None]] = deque()
+        self._writers: list[tuple[int, asyncio.Future[None]]] = []
         self._is_over = False
 
     def peer(self) -> str:
@@ -135,16 +135,15 @@ class ServedCall(CallEvents, Generic[ResponseT]):
 
         Those that have left are told of also when the caller goes away meanwhile.
         """
-        self._notes.extend([note_written] * len(responses))
-        self._write(list(responses))
+        self._write(list(responses), note_written)
         await self._wait_room()
 
-    def _write(self, messages: list[bytes]) -> None:
+    def _write(self, messages: list[bytes], note: Callable[[], None] | None = None) -> None:
         if self._is_over:
             raise asyncio.CancelledError
         self._reactor.http2.write(self.number, messages)
         sizes = [len(one) for one in messages]
-        self._unwritten += sizes
+        self._unwritten += [(size, note) for size in sizes]
         self._unwritten_bytes += sum(sizes)
 
     async def _wait_room(self) -> None:
@@ -161,17 +160,24 @@ class ServedCall(CallEvents, Generic[ResponseT]):
     async def requests(self, decode: Callable[[bytes], RequestT]) -> AsyncIterator[RequestT]:
         """Yield the caller's messages; each makes room for further ones when it is taken."""
         while True:
-            while not self._requests:
+            while not self._arrived:
                 if self._is_finished:
                     return
                 self._waiter = self._loop.create_future()
                 await self._waiter
-            content = self._requests.popleft()
-            self._consumed_bytes += len(content) + Http2.MESSAGE_BYTES
-            if self._consumed_bytes >= CONSUMED_BYTES_TOLD:
-                self._reactor.http2.consumed(self.number, self._consumed_bytes)
-                self._consumed_bytes = 0
-            yield _decoded(decode, content)
+            arrived, self._arrived = self._arrived, []
+            arrived.reverse()
+            while arrived:
+                # Nothing here holds on to a request: it may have a secret in it.
+                yield _decoded(decode, self._consumed(arrived.pop()))
+
+    def _consumed(self, content: bytes) -> bytes:
+        """Take note that a message was taken, and return it."""
+        self._consumed_bytes += len(content) + Http2.MESSAGE_BYTES
+        if self._consumed_bytes >= CONSUMED_BYTES_TOLD:
+            self._reactor.http2.consumed(self.number, self._consumed_bytes)
+            self._consumed_bytes = 0
+        return content
 
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Have the method serve the call."""
@@ -206,7 +212,7 @@ class ServedCall(CallEvents, Generic[ResponseT]):
 
     def message(self, content: bytes) -> None:
         """Keep a message until the method asks for it."""
-        self._requests.append(content)
+        self._arrived.append(content)
         self._wake()
 
     def finished(self) -> None:
@@ -218,11 +224,12 @@ class ServedCall(CallEvents, Generic[ResponseT]):
         """Tell who wrote them."""
         self._written_count += count
         for _ in range(count):
-            self._unwritten_bytes -= self._unwritten.popleft()
-        for _ in range(min(count, len(self._notes))):
-            self._notes.popleft()()
+            size_bytes, note = self._unwritten.popleft()
+            self._unwritten_bytes -= size_bytes
+            if note is not None:
+                note()
         while self._writers and self._writers[0][0] <= self._written_count:
-            _, written = self._writers.popleft()
+            _, written = self._writers.pop(0)
             if not written.done():
                 written.set_result(None)
 
@@ -353,7 +360,9 @@ async def _serve(call: ServedCall[Any], handler: _Handler, message: bytes | None
         await handler.stream_stream(call.requests(decode), call)
         return
     request = _decoded(decode, message or b"")
-    if handler.unary_stream is not None:
-        await handler.unary_stream(request, call)
-    else:
+    if handler.unary_stream is None:
         call.write_last(await handler.unary_unary(request, call))
+        return
+    answering = handler.unary_stream(request, call)
+    del message, request  # it may have a secret in it, and the answer may take for days
+    await answering

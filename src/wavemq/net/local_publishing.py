@@ -17,7 +17,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from wavemq._kernel import PublishCutter
-from wavemq.errors import InternalError, WaveMQError
+from wavemq.errors import InternalError, InvalidParameterError, WaveMQError
 from wavemq.limits import MESSAGE_BYTES_MAX, PAYLOAD_OBJECTS_MAX
 from wavemq.net.batcher import Batcher
 from wavemq.net.pending_subscriptions import PendingSubscriptions
@@ -68,9 +68,16 @@ class LocalPublishing:
     def take(self, arrivals: Sequence[Arrival]) -> None:
         """Take calls; each gets its answer."""
         cuts = self._cutter.cut([(one.connection_number, one.message or b"") for one in arrivals])
-        for arrival, cut in zip(arrivals, cuts, strict=True):
+        for arrival, parts in zip(arrivals, cuts, strict=True):
+            content, connection = arrival.message or b"", arrival.connection
             try:
-                self._take(arrival, cut)
+                call = _call(content, parts)
+                answer = partial(self._answer, arrival.call)
+                # A client subscribes and at once publishes a request whose answer it awaits.
+                if self._subscribing.is_anything_awaited(connection):
+                    self._submit_later(call, len(content), connection, answer)
+                else:
+                    self.batcher.put(call, len(content), connection, answer)
             except WaveMQError as error:
                 self._answer(arrival.call, error)
             except DecodeError:
@@ -83,39 +90,20 @@ class LocalPublishing:
                 self._answer(arrival.call, InternalError("the router failed; its log says why"))
         self.batcher.flush()
 
-    def _take(self, arrival: Arrival, parts: Parts | None) -> None:
-        content, connection = arrival.message or b"", arrival.connection
-        call = self._call(content, parts)
-        answer = partial(self._answer, arrival.call)
-        # A client subscribes and at once publishes a request whose answer it awaits.
-        if self._subscribing.is_anything_awaited(connection):
-            waiting = asyncio.ensure_future(
-                self._submit_later(call, len(content), connection, answer)
-            )
-            self._waiting.add(waiting)
-            waiting.add_done_callback(self._waiting.discard)
-        else:
-            self.batcher.put(call, len(content), connection, answer)
+    def _submit_later(
+        self, call: PublishCall | PublishCut, size_bytes: int, connection: str, answer: Answer
+    ) -> None:
+        waiting = asyncio.ensure_future(self._wait_and_submit(call, size_bytes, connection, answer))
+        self._waiting.add(waiting)
+        waiting.add_done_callback(self._waiting.discard)
 
-    def _call(self, content: bytes, parts: Parts | None) -> PublishCall | PublishCut:
-        """Return a request, parsed as far as that is not known to be good."""
-        if parts is None:
-            return publish_call_from_wire(mqpb.PublishParams.FromString(content))
-        caller, namespace, topic, payload, size_bytes, is_persisted = parts
-        whole = partial(_whole, content, caller)
-        if size_bytes > MESSAGE_BYTES_MAX or len(payload) > PAYLOAD_OBJECTS_MAX:
-            return whole()
-        prepared = self._port.prepared(caller, namespace, topic)
-        if prepared is None:
-            return whole()
-        return made_publish_cut(prepared, payload, is_persisted, whole)
-
-    async def _submit_later(
+    async def _wait_and_submit(
         self, call: PublishCall | PublishCut, size_bytes: int, connection: str, answer: Answer
     ) -> None:
         await self._subscribing.wait_effective(connection)
         try:
             self.batcher.put(call, size_bytes, connection, answer)
+            self.batcher.flush_soon()
         except WaveMQError as error:
             answer(error)
 
@@ -127,5 +115,21 @@ class LocalPublishing:
             self._reactor.http2.answer(call, response.SerializeToString())
 
 
+def _call(content: bytes, parts: Parts | None) -> PublishCall | PublishCut:
+    """Return a request, parsed as far as that may not be known to be good."""
+    if parts is None:
+        return publish_call_from_wire(mqpb.PublishParams.FromString(content))
+    caller, namespace, topic, payload, size_bytes, is_persisted = parts
+    whole = partial(_whole, content, caller)
+    if size_bytes > MESSAGE_BYTES_MAX or len(payload) > PAYLOAD_OBJECTS_MAX:
+        return whole()
+    return made_publish_cut(caller, namespace, topic, payload, is_persisted, whole)
+
+
 def _whole(content: bytes, caller: bytes) -> PublishCall:
-    return publish_call_from_wire(mqpb.PublishParams.FromString(content), caller_name=caller)
+    """Return a request that was cut, whole; raises as `publish_call_from_wire`."""
+    try:
+        params = mqpb.PublishParams.FromString(content)
+    except DecodeError as error:
+        raise InvalidParameterError("the request is no protobuf message") from error
+    return publish_call_from_wire(params, caller_name=caller)

@@ -35,7 +35,7 @@ from wavemq.net.pending_subscriptions import PendingSubscriptions
 from wavemq.net.publish_streaming import PublishStreaming
 from wavemq.net.reactor import running_reactor
 from wavemq.net.shared_responses import SharedResponses
-from wavemq.net.transport import LocalPort
+from wavemq.net.transport import Consumption, LocalPort
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.calls import (
     consume_command_from_wire,
@@ -96,7 +96,9 @@ class LocalService:
     async def _subscribe(
         self, params: mqpb.SubscribeParams, context: ServedCall[mqpb.SubscriptionMessage]
     ) -> None:
-        error = await outcome("Subscribe", self._deliver(params, context))
+        delivering = self._deliver(params, context)
+        del params  # what subscribes is a secret, for which nobody has any use afterwards
+        error = await outcome("Subscribe", delivering)
         if error is not None:
             context.write_last(mqpb.SubscriptionMessage(error=error_to_wire(error)))
 
@@ -105,8 +107,8 @@ class LocalService:
     ) -> None:
         is_proof_asked = _asks_for_proof(context)
         with self._subscribing.announced(context.peer()):
-            call = subscribe_call_from_wire(params)
-            deliveries = await self._port.subscribe(call)
+            deliveries = await self._port.subscribe(subscribe_call_from_wire(params))
+        del params
         try:
             await context.send_initial_metadata(((SUBSCRIBED_KEY, "1"),))
             while True:
@@ -136,12 +138,9 @@ class LocalService:
         context: ServedCall[mqpb.ConsumeResponse],
     ) -> None:
         is_proof_asked = _asks_for_proof(context)
-        first = await first_of(requests, mqpb.ConsumeRequest())
-        if not first.HasField("subscribe"):
-            raise InvalidParameterError("the first request of a stream subscribes")
-        with self._subscribing.announced(context.peer()):
-            call = subscribe_call_from_wire(first.subscribe)
-            consumption = await self._port.consume(call, credit_from_wire(first.credit))
+        consumption = await self._subscribed(
+            await first_of(requests, mqpb.ConsumeRequest()), context.peer()
+        )
         try:
             await context.send_initial_metadata(
                 ((SUBSCRIBED_KEY, "1"), (JOURNAL_KEY, consumption.journal))
@@ -156,12 +155,18 @@ class LocalService:
             partial(_parts, is_proof_asked=is_proof_asked),
         )
 
+    async def _subscribed(self, first: mqpb.ConsumeRequest, connection: str) -> Consumption:
+        if not first.HasField("subscribe"):
+            raise InvalidParameterError("the first request of a stream subscribes")
+        with self._subscribing.announced(connection):
+            call = subscribe_call_from_wire(first.subscribe)
+            return await self._port.consume(call, credit_from_wire(first.credit))
+
     async def _publish_stream(
         self, requests: AsyncIterator[bytes], context: ServedCall[mqpb.PublishAnswers]
     ) -> None:
         await context.send_initial_metadata(((EXTENSIONS_KEY, PUBLISH_STREAM),))
         streaming = PublishStreaming(
-            self._port,
             self._publishing.batcher,
             Answering(context.write, self._unanswered),
             self._subscribing,

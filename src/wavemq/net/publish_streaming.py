@@ -23,7 +23,7 @@ from wavemq.net.batcher import Batcher
 from wavemq.net.grpc_door import FIRST_REQUEST_SECONDS_MAX
 from wavemq.net.grpc_server import AbortError
 from wavemq.net.pending_subscriptions import PendingSubscriptions
-from wavemq.net.transport import Answer, LocalPort
+from wavemq.net.transport import Answer
 from wavemq.wire import mqpb_pb2 as mqpb
 from wavemq.wire.calls import PublishCall, PublishCut, made_publish_cut, publish_call_from_wire
 
@@ -38,7 +38,6 @@ class PublishStreaming:
     """One call.
 
     Args:
-        port: of the router.
         batcher: hands requests on to it.
         answering: of this call.
         subscribing: holds back what was sent after a subscription that is not effective yet.
@@ -47,13 +46,11 @@ class PublishStreaming:
 
     def __init__(
         self,
-        port: LocalPort,
         batcher: Batcher[PublishCall | PublishCut],
         answering: Answering,
         subscribing: PendingSubscriptions,
         connection: str,
     ) -> None:
-        self._port = port
         self._batcher = batcher
         self._answering = answering
         self._subscribing = subscribing
@@ -94,7 +91,9 @@ class PublishStreaming:
             # Where it is not plain, each frame is looked at whole.
             self._caller, self._namespace = PublishCutter().cut_opening(opening) or (b"", b"")
         for sequence, begin, end, parts in frames:
-            await self._answering.wait_room()
+            if not self._answering.has_room:
+                self._batcher.flush()
+                await self._answering.wait_room()
             settle = self._answering.take(sequence, end - begin)
             self._take(partial(self._whole, request, begin, end), parts, end - begin, settle)
         self._batcher.flush()
@@ -115,10 +114,7 @@ class PublishStreaming:
         topic, payload, size_bytes, is_persisted = parts
         if size_bytes > MESSAGE_BYTES_MAX or len(payload) > PAYLOAD_OBJECTS_MAX:
             return whole()
-        prepared = self._port.prepared(self._caller, self._namespace, topic)
-        if prepared is None:
-            return whole()
-        return made_publish_cut(prepared, payload, is_persisted, whole)
+        return made_publish_cut(self._caller, self._namespace, topic, payload, is_persisted, whole)
 
     def _whole(self, request: bytes, begin: int, end: int) -> PublishCall:
         """Return a frame with what the stream was opened with: one behind the other, they are one.

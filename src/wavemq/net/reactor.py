@@ -75,17 +75,23 @@ class Arrival(NamedTuple):
 
     Attributes:
         call: by which it is answered.
-        connection: names that over which it came; never used again after that has ended.
+        connection_number: of that over which it came; never used again after that has ended.
         metadata: of the caller, without the transport's own.
         message: the request; None: requests follow.
-        connection_number: the same as a number.
     """
 
     call: int
-    connection: str
+    connection_number: int
     metadata: Metadata
     message: bytes | None
-    connection_number: int
+
+    @property
+    def connection(self) -> str:
+        """The name of the connection."""
+        return _name_of(self.connection_number)
+
+
+_made_arrival: Final[Callable[[tuple[Any, ...]], Arrival]] = partial(tuple.__new__, Arrival)
 
 
 class MethodEvents(Protocol):
@@ -183,26 +189,16 @@ class Reactor:
 
     def _take(self) -> None:
         """Hand out all events; calls to the same method that follow one another go together."""
-        arrivals: list[Arrival] = []
-        method = 0
         for event in self.http2.take():
             kind = event[0]
             if kind == "called":
-                if event[3] != method:
-                    self._hand_over(method, arrivals)
-                    arrivals, method = [], event[3]
-                name = _name_of(event[2])
-                arrivals.append(Arrival(event[1], name, event[4], event[5], event[2]))
-                continue
-            if arrivals:
-                self._hand_over(method, arrivals)
-                arrivals, method = [], 0
-            self._guarded(self._TABLE[kind], self, event)
-        self._hand_over(method, arrivals)
+                self._hand_over(event[1], list(map(_made_arrival, event[2])))
+            else:
+                self._guarded(self._TABLE[kind], self, event)
 
     def _hand_over(self, method: int, arrivals: Sequence[Arrival]) -> None:
         heard = self._methods.get(method)
-        if arrivals and heard is not None:
+        if heard is not None:
             self._guarded(heard.called, arrivals)
 
     def _guarded(self, work: Callable[..., None], *arguments: object) -> None:

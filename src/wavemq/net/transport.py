@@ -118,20 +118,7 @@ class LocalPort(Protocol):
     """What the door for programs needs from the router."""
 
     def publish(self, submissions: Sequence[Submission[PublishCall | PublishCut]]) -> None:
-        """Take messages; each is answered when it is durable in every queue that holds it.
-
-        Only those are cut of which `prepared` knew something.
-        """
-        ...
-
-    def prepared(self, caller: bytes, namespace: bytes, topic: str) -> object | None:
-        """Return what is known about publishing there; None: all of it is to be looked at.
-
-        Args:
-            caller: SHA-256 of the perspective.
-            namespace: of the topic.
-            topic: what is published on.
-        """
+        """Take messages; each is answered when it is durable in every queue that holds it."""
         ...
 
     async def subscribe(self, call: SubscribeCall) -> Deliveries:

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from math import inf
 from typing import Final, TypeVar, assert_never
 
 import structlog
@@ -29,10 +30,10 @@ from wavemq.routing.effects import (
     AcceptSubscription,
     CloseUplinkSubscription,
     Deliver,
-    Effect,
     EndConsumer,
     ForwardQuery,
     OpenUplinkSubscription,
+    Order,
     ReadRecords,
     ReadRetained,
     Reply,
@@ -76,6 +77,8 @@ IMMINENT_NS: Final = NANOSECONDS_PER_MILLISECOND
 
 COMPANY_SECONDS_MAX: Final = 0.001
 """How long acknowledgements of readers wait for something else to happen."""
+WRITTEN_COMPANY_SECONDS_MAX: Final = 0.005
+"""The same during a write, whose end mostly comes sooner; a slow disk must not hold up readers."""
 
 CLOCK_STEP_MIN_SECONDS: Final = 1.0
 """A smaller difference between two looks at the wall clock and the monotonic one is no step."""
@@ -118,7 +121,7 @@ class Driver:
         self._searcher = ThreadPoolExecutor(1, thread_name_prefix="wavemq-retained")
         self._inbox: list[Event] = []
         self._is_scheduled = False
-        self._is_company_awaited = False
+        self._company_due = inf
         self._alarm = machine.alarm(self._ring)
         self._alarm_due: Instant | None = None
         self._publishes: dict[RequestId, Told] = {}
@@ -137,23 +140,30 @@ class Driver:
 
     def report(self, event: Event) -> None:
         """Take note of an event; it is handled with all others of this turn of the event loop."""
+        self.note(event)
+        self.turn_soon()
+
+    def note(self, event: Event) -> None:
+        """Take note of an event; it is handled at the next turn: call `turn` or `turn_soon`."""
         self._inbox.append(event)
-        if not self._is_scheduled:
-            self._is_scheduled = True
-            self._loop.call_soon(self._turn_soon)
 
     def report_soon(self, event: Event) -> None:
         """Take note of an event for which nobody waits; it may wait for company.
 
         A reader's acknowledgements come between writes to the journal, of which each is a turn.
         """
-        self._inbox.append(event)
-        if not (self._is_scheduled or self._is_company_awaited):
-            self._is_company_awaited = True
-            self._loop.call_later(COMPANY_SECONDS_MAX, self._stop_waiting)
+        self.note(event)
+        if self._is_scheduled:
+            return
+        delay_s = WRITTEN_COMPANY_SECONDS_MAX if self._is_writing else COMPANY_SECONDS_MAX
+        due = self._loop.time() + delay_s
+        if due < self._company_due:
+            self._company_due = due
+            self._loop.call_at(due, self._stop_waiting, due)
 
-    def _stop_waiting(self) -> None:
-        self._is_company_awaited = False
+    def _stop_waiting(self, due: float) -> None:
+        if due == self._company_due:
+            self._company_due = inf
         self.turn()
 
     def request(self, make: Callable[[RequestId], Event], answer: AnswerCallback) -> None:
@@ -166,19 +176,29 @@ class Driver:
     def publish(
         self,
         make: Callable[[RequestId, Verified[Message]], Event],
-        message: Verified[Message],
-        answer: Told,
+        messages: Sequence[Verified[Message]],
+        answers: Sequence[Told],
     ) -> None:
-        """Report a message, and have `answer` called once with what became of it."""
-        self._next_request += 1
-        request = RequestId(self._next_request)
-        self._publishes[request] = answer
-        self.report(make(request, message))
+        """Take note of messages, each with what is to be called once with its outcome.
+
+        They are handled at the next turn: call `turn` or `turn_soon`.
+        """
+        first = self._next_request + 1
+        self._next_request += len(messages)
+        requests = list(map(RequestId, range(first, self._next_request + 1)))
+        self._publishes.update(zip(requests, answers, strict=True))
+        self._inbox += map(make, requests, messages)
 
     def turn(self) -> None:
         """Handle at once what was reported; saves a turn of the event loop where much was."""
         if self._inbox:
             self._turn()
+
+    def turn_soon(self) -> None:
+        """Handle what was reported when the event loop turns."""
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._turn_scheduled)
 
     async def ask(self, make: Callable[[RequestId], Event]) -> Answer:
         """Report an event and return its answer, which is no error.
@@ -278,7 +298,7 @@ class Driver:
 
     # --- one turn ---------------------------------------------------------------------------
 
-    def _turn_soon(self) -> None:
+    def _turn_scheduled(self) -> None:
         self._is_scheduled = False
         self.turn()
 
@@ -291,7 +311,10 @@ class Driver:
             events.insert(0, ClockStepped(step_ns))
         try:
             for effect in self._core.handle(events, self._clock.now()):
-                self._perform(effect)
+                if isinstance(effect, Reply):
+                    self._reply(effect)
+                else:
+                    self._perform(effect)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing may go on after it
             _log.exception("core_failed", events=[type(event).__name__ for event in events])
             self._failure.set_exception(InternalError(f"the router's core failed: {error!r}"))
@@ -307,14 +330,15 @@ class Driver:
         for callback in settled:
             callback()
 
-    def _perform(self, effect: Effect) -> None:
+    def _reply(self, effect: Reply) -> None:
+        publish = self._publishes.pop(effect.request, None)
+        if publish is not None:
+            publish(effect.error)
+        else:
+            self._requests.pop(effect.request)(effect)
+
+    def _perform(self, effect: Order) -> None:
         match effect:
-            case Reply():
-                publish = self._publishes.pop(effect.request, None)
-                if publish is not None:
-                    publish(effect.error)
-                else:
-                    self._requests.pop(effect.request)(effect)
             case WriteJournal():
                 self._is_writing = True
                 # The write holds all that was reported so far: the core has one at a time.
@@ -374,7 +398,7 @@ class Driver:
             self._is_writing = False
             if isinstance(event, JournalWritten):
                 self._settle()
-        self.report(event)
+        self.note(event)
         self.turn()
 
     def _write(self, effect: WriteJournal) -> JournalWritten | JournalFailed:
@@ -426,7 +450,7 @@ class Driver:
     def _ring(self) -> None:
         self._alarm_due = None
         # Also where nothing is due: a clock that was set is noticed at every turn.
-        self.report(TimerFired())
+        self.note(TimerFired())
         self.turn()
 
 

@@ -23,13 +23,16 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
+import structlog
+
 from wavemq.authz.perspective import Perspective
-from wavemq.authz.prepared import Prepared
+from wavemq.authz.prepared import PlainDraft, Prepared
 from wavemq.authz.publishing import Publishing
 from wavemq.clock import Instant
 from wavemq.errors import (
     AuthorizationError,
     DesignatedRouterLinkDownError,
+    InternalError,
     InvalidParameterError,
     ObjectError,
     SubscriptionFailedError,
@@ -62,6 +65,8 @@ from wavemq.routing.events import (
 from wavemq.routing.records import Place, QueueId
 from wavemq.wave.hashes import Hash
 from wavemq.wire.calls import CallerSecret, PublishCall, PublishCut, QueryCall, SubscribeCall
+
+_log = structlog.get_logger("wavemq.router.door")
 
 Forming = tuple[Answer, asyncio.Task[Verified[Message] | WaveMQError]]
 
@@ -110,46 +115,43 @@ class LocalDoor(LocalPort):
     def publish(self, submissions: Sequence[Submission[PublishCall | PublishCut]]) -> None:
         """Form messages side by side, and have the core take them in order per topic."""
         now = self._clock.now()
-        drafts: list[tuple[Prepared, tuple[tuple[str, bytes], ...], bool]] = []
+        drafts: list[PlainDraft] = []
         answers: list[Answer] = []
-        usable: dict[int, bool] = {}  # by what was prepared, of which a batch has few
+        usable: dict[tuple[bytes, bytes, str], Prepared | None] = {}
         for submission in submissions:
             call = submission.request
             if isinstance(call, PublishCut):
-                prepared = call.prepared
-                is_usable = usable.get(id(prepared))
-                if is_usable is None:
-                    is_usable = usable[id(prepared)] = self._is_usable(prepared, now)
-                if is_usable and isinstance(prepared, Prepared):
+                what = (call.caller, call.namespace, call.topic)
+                if what in usable:
+                    prepared = usable[what]
+                else:
+                    prepared = usable[what] = self._usable(*what, now)
+                if prepared is not None:
                     drafts.append((prepared, call.payload, call.is_persisted))
                     answers.append(submission.answer)
                     continue
-                try:
-                    call = call.whole()
-                except WaveMQError as error:
-                    submission.answer(error)
+                whole = _whole(call)
+                if isinstance(whole, WaveMQError):
+                    submission.answer(whole)
                     continue
+                call = whole
             usable.clear()  # what follows on this topic must wait for this
             forming = self._group.create_task(guarded("Publish", self._form(call)))
             self._lanes.put((call.namespace, call.topic.text), (submission.answer, forming))
-        if not drafts:
-            return
-        formed = self._publishing.form_prepared(drafts)
-        for message, answer in zip(formed, answers, strict=True):
-            self._driver.publish(made_message_published, message, answer)
-        self._driver.turn()
+        if drafts:
+            formed = self._publishing.form_prepared(drafts)
+            self._driver.publish(made_message_published, formed, answers)
+            self._driver.turn()
 
-    def prepared(self, caller: bytes, namespace: bytes, topic: str) -> Prepared | None:
-        """Return what was found out about publishing there, if a message has been formed before."""
-        return self._publishing.prepared(caller, namespace, topic)
+    def _usable(self, caller: bytes, namespace: bytes, topic: str, now: Instant) -> Prepared | None:
+        """Return what it takes to form a message at once, if that is known.
 
-    def _is_usable(self, prepared: object, now: Instant) -> bool:
-        """Whether it still holds, and nothing that was published before is still being formed."""
-        if not isinstance(prepared, Prepared):
-            return False
-        if self._lanes.is_busy((prepared.namespace, prepared.topic.text)):
-            return False
-        return self._publishing.is_usable(prepared, now)
+        That nothing which was published before is still being formed is a part of it.
+        """
+        prepared = self._publishing.prepared(caller, namespace, topic)
+        if prepared is None or self._lanes.is_busy((prepared.namespace, prepared.topic.text)):
+            return None
+        return prepared if self._publishing.is_usable(prepared, now) else None
 
     async def _form(self, call: PublishCall) -> Verified[Message]:
         perspective = await self._identify(call.caller)
@@ -178,7 +180,8 @@ class LocalDoor(LocalPort):
             self._counts.publishes_refused += 1
             answer(formed)
         else:
-            self._driver.publish(made_message_published, formed, answer)
+            self._driver.publish(made_message_published, (formed,), (answer,))
+            self._driver.turn_soon()
 
     # --- subscribe --------------------------------------------------------------------------
 
@@ -298,6 +301,17 @@ class LocalDoor(LocalPort):
             self._counts.deliveries_unreadable += 1
             return None
         return message if payload is message.payload else replace(message, payload=payload)
+
+
+def _whole(cut: PublishCut) -> PublishCall | WaveMQError:
+    """Return a call with all its parts checked; what is wrong with it concerns it alone."""
+    try:
+        return cut.whole()
+    except WaveMQError as error:
+        return error
+    except Exception:  # noqa: BLE001 - the door's last resort; logged whole, told in one sentence
+        _log.exception("door_failed", what="Publish")
+        return InternalError("the router failed; its log says why")
 
 
 class OpenedDeliveries(Deliveries):

@@ -87,9 +87,9 @@ class PeerDoor(PeerPort):
         if isinstance(checked, WaveMQError):
             self._refuse(submission, checked)
             return
-        self._driver.publish(
-            made_peer_message_published, checked, partial(self._answer, submission)
-        )
+        answer = partial(self._answer, submission)
+        self._driver.publish(made_peer_message_published, (checked,), (answer,))
+        self._driver.turn_soon()
 
     def _answer(self, submission: Submission[Message], error: WaveMQError | None) -> None:
         if error is not None:

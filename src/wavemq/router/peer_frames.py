@@ -33,6 +33,8 @@ _log = structlog.get_logger("wavemq.router.door")
 Key = tuple[str, Hash, str]
 Checked = Verified[Message] | WaveMQError
 Checking = tuple[PeerFrame, Checked | asyncio.Task[Checked]]
+Taken = tuple[Verified[Message], Answer]
+"""A message for the core, and what is told its outcome."""
 
 
 class StreamedPeerFrames(PeerFrames):
@@ -55,14 +57,16 @@ class StreamedPeerFrames(PeerFrames):
         """Check messages, and have the core take them in their turns."""
         now = self._clock.now()
         known = self._known([frame.message for frame in frames], now)
+        taken: list[Taken] = []
         for frame, checked in zip(frames, known, strict=True):
             if checked is not None and (
                 self._lanes.is_idle or not self._lanes.is_busy(_key(frame.message))
             ):
-                self._take(frame, checked)
+                self._take(frame, checked, taken)
             else:
                 checking = checked or self._check(frame.message, now)
                 self._lanes.put(_key(frame.message), (frame, checking))
+        self._publish(taken)
         self._driver.turn()
 
     def _known(self, messages: Sequence[Message], now: Instant) -> Sequence[Checked | None]:
@@ -83,9 +87,17 @@ class StreamedPeerFrames(PeerFrames):
 
     async def _wait_and_take(self, checking: Checking) -> None:
         frame, checked = checking
-        self._take(frame, await checked if isinstance(checked, asyncio.Task) else checked)
+        taken: list[Taken] = []
+        self._take(frame, await checked if isinstance(checked, asyncio.Task) else checked, taken)
+        self._publish(taken)
+        self._driver.turn_soon()
 
-    def _take(self, frame: PeerFrame, checked: Checked) -> None:
+    def _publish(self, taken: Sequence[Taken]) -> None:
+        if taken:
+            self._driver.publish(made_peer_message_published, *zip(*taken, strict=True))
+
+    def _take(self, frame: PeerFrame, checked: Checked, taken: list[Taken]) -> None:
+        """Add a message to those that the core is to take, or refuse it."""
         # Mostly nothing is held back, and then nobody needs to know what it would be called.
         if self._held_back:
             key = _key(frame.message)
@@ -100,7 +112,7 @@ class StreamedPeerFrames(PeerFrames):
         if isinstance(checked, WaveMQError):
             self._refuse(_key(frame.message), frame.answer, checked)
         else:
-            self._driver.publish(made_peer_message_published, checked, partial(self._answer, frame))
+            taken.append((checked, partial(self._answer, frame)))
 
     def _answer(self, frame: PeerFrame, error: WaveMQError | None) -> None:
         if error is not None:

@@ -9,7 +9,7 @@ thread, `read` and `retained` may come from others.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -49,7 +49,7 @@ from wavemq.wire.convert import (
     subscription_from_wire,
     subscription_to_wire,
 )
-from wavemq.wire.encoding import encoded_message
+from wavemq.wire.encoding import encoded_behind, parts_of
 
 ROUTER_ID: Final = "router_id"
 _FORMAT: Final = 1
@@ -109,13 +109,10 @@ class Recorder:
             # First, since what follows can be repeated: a repeated row replaces itself.
             self._retained.write(
                 [
-                    RetainedRow(
-                        namespace.to_bytes(),
-                        topic.text,
-                        _message_to_bytes(message),
-                        message.value.proof,
+                    RetainedRow(namespace.to_bytes(), topic.text, body, message.value.proof)
+                    for ((namespace, topic), message), body in zip(
+                        changes.retained.items(), _bodies(changes.retained.values()), strict=True
                     )
-                    for (namespace, topic), message in changes.retained.items()
                 ]
             )
         self._journal.write(_batch(changes))
@@ -205,8 +202,10 @@ def _batch(changes: JournalChanges) -> JournalBatch:
             for queue, position in changes.positions.items()
         },
         records=[
-            RecordRow(record, _message_to_bytes(message), message.value.proof)
-            for record, message in changes.records.items()
+            RecordRow(record, body, message.value.proof)
+            for (record, message), body in zip(
+                changes.records.items(), _bodies(changes.records.values()), strict=True
+            )
         ],
         entries=[
             (queue, record, size_bytes, lane)
@@ -223,9 +222,14 @@ def _batch(changes: JournalChanges) -> JournalBatch:
 # --- messages -----------------------------------------------------------------------------------
 
 
-def _message_to_bytes(message: Verified[Message]) -> bytes:
-    head = _RECORD.pack(_FORMAT, min(message.granted_until, _INSTANT_MAX))
-    return head + encoded_message(message.value)
+def _bodies(messages: Collection[Verified[Message]]) -> list[bytes]:
+    """Return what is kept of each, its proof left out."""
+    return encoded_behind(
+        [
+            (_RECORD.pack(_FORMAT, min(one.granted_until, _INSTANT_MAX)), parts_of(one.value))
+            for one in messages
+        ]
+    )
 
 
 def _message_or_none(row: RecordRow | RetainedRow | CorruptRecordError) -> Verified[Message] | None:

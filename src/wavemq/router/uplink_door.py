@@ -159,6 +159,7 @@ class UplinkDoor(UplinkPort):
         known = await checked if isinstance(checked, asyncio.Task) else checked
         self._take(queue, submission, known, settled)
         self._settle(settled)
+        self._driver.turn_soon()
 
     def _take(
         self,
@@ -167,10 +168,10 @@ class UplinkDoor(UplinkPort):
         checked: Checked,
         settled: list[Answer],
     ) -> None:
-        """Hand a message to the core; its answer is told now or is among `settled`."""
+        """Have the core's next turn take a message; it is answered now or is among `settled`."""
         received = submission.request
         if not isinstance(checked, WaveMQError):
-            self._driver.report(DownlinkReceived(queue, checked, received.position))
+            self._driver.note(DownlinkReceived(queue, checked, received.position))
             settled.append(submission.answer)
             return
         self._counts.deliveries_unproved += 1
@@ -181,7 +182,7 @@ class UplinkDoor(UplinkPort):
             reason=checked.reason,
         )
         if isinstance(checked, UnavailableError):
-            self._driver.report(DownlinkUnverifiable(queue, received.position))
+            self._driver.note(DownlinkUnverifiable(queue, received.position))
         submission.answer(checked)
 
     def _settle(self, answers: Sequence[Answer]) -> None:

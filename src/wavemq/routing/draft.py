@@ -8,8 +8,9 @@ what is there, so from then on what went is removed even if it should never have
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from wavemq.messages.message import Message
 from wavemq.messages.topic import Topic
@@ -27,6 +28,8 @@ from wavemq.routing.records import (
     Scope,
 )
 from wavemq.wave.hashes import Hash
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +104,25 @@ class Draft:
         """Whether it holds more than the traces of what was delivered or dropped."""
         return bool(self.records or self.queues or self.retained or self.removed_queues)
 
-    def remove_entry(self, queue: QueueId, place: Place) -> None:
-        """Empty a place."""
-        was_here = self.entries.pop((queue, place), None) is not None
-        if not was_here or self.is_after_failure:
-            self.removed_entries[queue, place] = None
+    def remove_entries(self, keys: Sequence[tuple[QueueId, Place]]) -> None:
+        """Empty places."""
+        self.removed_entries.update(dict.fromkeys(self._leave_out(self.entries, keys)))
 
-    def remove_record(self, record: RecordId) -> None:
-        """Forget a message."""
-        was_here = self.records.pop(record, None) is not None
-        if not was_here or self.is_after_failure:
-            self.removed_records[record] = None
+    def remove_records(self, records: Sequence[RecordId]) -> None:
+        """Forget messages."""
+        self.removed_records.update(dict.fromkeys(self._leave_out(self.records, records)))
+
+    def _leave_out(self, made: dict[T, Any], keys: Sequence[T]) -> Sequence[T]:
+        """Make those not that have not been written; return the others, which are to be removed."""
+        here = [key for key in keys if key in made]
+        if not here:
+            return keys
+        for key in here:
+            del made[key]
+        if self.is_after_failure:
+            return keys  # the write that failed may have written them
+        left_out = set(here)
+        return [key for key in keys if key not in left_out]
 
     def remove_queue(self, queue: QueueId, *, is_written: bool) -> None:
         """Remove a queue with all its entries; `is_written`: it may be on disk."""
@@ -138,12 +149,10 @@ class Draft:
         self.records.update(later.records)
         self.entries.update(later.entries)
         self.retained.update(later.retained)
-        for queue, place in later.removed_entries:
-            self.remove_entry(queue, place)
+        self.remove_entries(tuple(later.removed_entries))
         for queue in later.removed_queues:
             self.remove_queue(queue, is_written=True)
-        for record in later.removed_records:
-            self.remove_record(record)
+        self.remove_records(tuple(later.removed_records))
         for scope in later.removed_scopes:
             self.remove_scope(scope)
         self.identities.update(later.identities)

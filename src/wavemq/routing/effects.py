@@ -172,10 +172,9 @@ class CloseUplinkSubscription:
     request: SubscriptionRequest
 
 
-Effect = (
+Order = (
     WriteJournal
     | ReadRecords
-    | Reply
     | AcceptSubscription
     | ReadRetained
     | ForwardQuery
@@ -185,3 +184,4 @@ Effect = (
     | OpenUplinkSubscription
     | CloseUplinkSubscription
 )
+Effect = Reply | Order

@@ -8,13 +8,27 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from operator import itemgetter
 from typing import Final
 
 from wavemq.routing.records import Entry, LaneKey, RecordId
 
 TAKEN_MAX: Final = 4096
 """Taken entries that the columns keep before they are cut, if those are most of them."""
+EMPTIED_MAX: Final = 64
+"""The same where nothing else is left."""
+RECENT_MAX: Final = 32
+"""The last entries that a list keeps as objects beside the columns, where not all came at once."""
+_NO_ENTRIES: Final[list[Entry]] = []
+
+record_of: Final[Callable[[Entry], RecordId]] = itemgetter(0)
+"""An entry's record, and below the others of its parts, where many are looked at."""
+size_bytes_of: Final[Callable[[Entry], int]] = itemgetter(1)
+_lane_of: Final[Callable[[Entry], LaneKey]] = itemgetter(2)
+made_entry: Final[Callable[[tuple[int, int, int]], Entry]] = partial(tuple.__new__, Entry)
+"""Makes an entry of its parts without a call of the interpreter's."""
 
 
 class EntryFifo:
@@ -26,7 +40,7 @@ class EntryFifo:
         lanes: type `q`, as long.
     """
 
-    __slots__ = ("_first", "_head", "_lanes", "_last", "_records", "_sizes_bytes", "size_bytes")
+    __slots__ = ("_first", "_head", "_lanes", "_recent", "_records", "_sizes_bytes", "size_bytes")
 
     def __init__(
         self,
@@ -38,9 +52,9 @@ class EntryFifo:
         self._sizes_bytes = array("I") if sizes_bytes is None else sizes_bytes
         self._lanes = array("q") if lanes is None else lanes
         self._first = 0
-        # As objects, where they are at hand: most queues hold one or two.
+        # As objects, where they are at hand: the last ones, which many queues share, and the first.
+        self._recent = _NO_ENTRIES
         self._head: Entry | None = None
-        self._last: Entry | None = None
         self.size_bytes = sum(self._sizes_bytes)
 
     def __len__(self) -> int:
@@ -51,35 +65,71 @@ class EntryFifo:
 
     def append(self, entry: Entry) -> None:
         """Put an entry at the end; its record is above all others."""
-        self._last = entry
-        self._records.append(entry.record)
-        self._sizes_bytes.append(entry.size_bytes)
-        self._lanes.append(entry.lane)
-        self.size_bytes += entry.size_bytes
+        self.extend([entry])
+
+    def extend(self, entries: list[Entry]) -> None:
+        """Put entries, ascending by record, at the end; their records are above all others.
+
+        The list must not change afterwards.
+        """
+        is_empty = self._first == len(self._records)
+        self._recent = entries if is_empty else [*self._recent, *entries][-RECENT_MAX:]
+        if len(entries) == 1:
+            record, size_bytes, lane = entries[0]
+            self._records.append(record)
+            self._sizes_bytes.append(size_bytes)
+            self._lanes.append(lane)
+            self.size_bytes += size_bytes
+        else:
+            self._records.extend(map(record_of, entries))
+            self._sizes_bytes.extend(map(size_bytes_of, entries))
+            self._lanes.extend(map(_lane_of, entries))
+            self.size_bytes += sum(map(size_bytes_of, entries))
 
     def head(self) -> Entry | None:
         """Return the first."""
-        head = self._head
-        if head is None and self._first < len(self._records):
-            is_last = self._first == len(self._records) - 1
-            head = self._last if is_last else None
-            head = self._head = head or self._at(self._first)
-        return head
+        if self._head is None and self._first < len(self._records):
+            index = self._first_recent()
+            self._head = self._recent[index] if index >= 0 else self._at(self._first)
+        return self._head
 
     def ahead(self, count_max: int) -> list[Entry]:
         """Return up to so many from the front."""
-        end = min(self._first + count_max, len(self._records))
-        return [self._at(index) for index in range(self._first, end)]
+        index = self._first_recent()
+        if index >= 0:
+            return self._recent[index : index + count_max]
+        first, end = self._first, self._first + count_max
+        columns = zip(
+            self._records[first:end],
+            self._sizes_bytes[first:end],
+            self._lanes[first:end],
+            strict=True,
+        )
+        return list(map(made_entry, columns))
+
+    def _first_recent(self) -> int:
+        """Return where the first is among the last ones; negative: it is not."""
+        return self._first - len(self._records) + len(self._recent)
 
     def popleft(self) -> Entry:
         """Remove the first, and return it."""
-        entry = self._head or self._at(self._first)
+        entry = self.head()
+        assert entry is not None, "its caller looked"
+        self.remove_first((entry,))
+        return entry
+
+    def remove_first(self, entries: Sequence[Entry]) -> None:
+        """Remove entries that `ahead` returned."""
         self._head = None
-        self._first += 1
-        self.size_bytes -= entry.size_bytes
+        self._first += len(entries)
+        if self._first == len(self._records):
+            self.size_bytes = 0
+            if self._first > EMPTIED_MAX:
+                self._cut()
+            return
+        self.size_bytes -= sum(map(size_bytes_of, entries))
         if self._first > TAKEN_MAX and 2 * self._first > len(self._records):
             self._cut()
-        return entry
 
     def merge(self, entries: Sequence[Entry]) -> None:
         """Put entries, ascending by record, where their records belong."""
@@ -149,6 +199,7 @@ class EntryFifo:
 
     def _extend(self, other: EntryFifo, first: int, last: int) -> None:
         if first < last:
+            self._recent = _NO_ENTRIES
             self._records += other._records[first:last]
             self._lanes += other._lanes[first:last]
             sizes_bytes = other._sizes_bytes[first:last]
@@ -159,4 +210,4 @@ class EntryFifo:
         self._records, self._lanes = other._records, other._lanes
         self._sizes_bytes, self.size_bytes = other._sizes_bytes, other.size_bytes
         self._first = 0
-        self._head = self._last = None
+        self._recent, self._head = _NO_ENTRIES, None

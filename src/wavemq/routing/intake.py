@@ -8,6 +8,8 @@ when its link broke, and a peer that was told to keep out may not: it is answere
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
@@ -17,6 +19,7 @@ from wavemq.errors import (
     QueueError,
 )
 from wavemq.messages.message import Message
+from wavemq.messages.topic import Topic
 from wavemq.messages.verified import Verified, with_arrival
 from wavemq.routing.core import DISK_FAILS, NO_DESIGNATED_ROUTER, Core, DropCause
 from wavemq.routing.draft import PublishWaiter, made_publish_waiter
@@ -37,13 +40,99 @@ from wavemq.routing.identities import (
     queue_scope,
 )
 from wavemq.routing.queue import NOTHING_DROPPED
-from wavemq.routing.records import DownlinkPosition, Entry, Scope
+from wavemq.routing.records import DownlinkPosition, Entry, LaneKey, QueueId, Scope
 from wavemq.routing.subscriptions import Subscription
 from wavemq.routing.uplinks import Uplink, Uplinks
+from wavemq.wave.hashes import Hash
 
 STEP_SECONDS_MAX: Final = 1.0
 """How far timestamps may run ahead of the clock to stay apart; beyond, the clock was set."""
 _AHEAD_MAX: Final = round(STEP_SECONDS_MAX * NANOSECONDS_PER_SECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Where messages of one namespace, topic and origin go.
+
+    Attributes:
+        namespace: of the messages.
+        topic: of the messages.
+        origin_router: that formed them.
+        is_designated: whether this router is the designated one of the namespace.
+        upward: the uplink that they go to as well.
+        queues: that they go to.
+        lane: in which they stay in order.
+        entries: the messages so far, of each queue.
+    """
+
+    namespace: Hash
+    topic: Topic
+    origin_router: str
+    is_designated: bool
+    upward: Uplink | None
+    queues: tuple[QueueId, ...]
+    lane: LaneKey
+    entries: Sequence[list[Entry]]
+
+
+class _Ways:
+    """Where the messages of one call of the core go, gathered for each queue.
+
+    Nothing but their intake may happen between the first and the last of them.
+
+    Attributes:
+        readers: subscriptions, with the messages for their queues.
+        upward: uplinks, as well.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._ways: dict[tuple[Hash, Topic, str], _Way] = {}
+        self._latest: _Way | None = None
+        self.readers: dict[QueueId, tuple[Subscription, list[Entry]]] = {}
+        self.upward: dict[QueueId, tuple[Uplink, list[Entry]]] = {}
+
+    def of(self, message: Message) -> _Way | None:
+        """Return where a message goes, if another went the same way before."""
+        latest = self._latest
+        if (
+            latest is not None  # whoever publishes much has the same objects for all of it
+            and latest.topic is message.topic
+            and latest.namespace is message.namespace
+            and latest.origin_router is message.origin_router
+        ):
+            return latest
+        found = self._ways.get((message.namespace, message.topic, message.origin_router))
+        if found is not None:
+            self._latest = found
+        return found
+
+    def add(self, message: Message, upward: Uplink | None) -> _Way:
+        """Return where a message goes: to the subscriptions that match, and maybe up."""
+        core = self._core
+        readers = [
+            one
+            for one in core.subscriptions.matching(message.namespace, message.topic)
+            if one.is_local or one.request.router_id != message.origin_router
+        ]
+        entries = [self.readers.setdefault(one.queue_id, (one, []))[1] for one in readers]
+        queues = tuple([one.queue_id for one in readers])
+        if upward is not None:
+            entries.append(self.upward.setdefault(upward.queue_id, (upward, []))[1])
+            queues = (*queues, upward.queue_id)
+        way = self._latest = self._ways[message.namespace, message.topic, message.origin_router] = (
+            _Way(
+                message.namespace,
+                message.topic,
+                message.origin_router,
+                message.namespace in core.config.designated,
+                upward,
+                queues,
+                lane_key(message.origin_router, message.topic.text),
+                entries,
+            )
+        )
+        return way
 
 
 class Intake:
@@ -61,64 +150,67 @@ class Intake:
 
     # --- messages ---------------------------------------------------------------------------
 
-    def published(self, event: MessagePublished) -> None:
-        """Route a message formed here: to subscriptions, and up."""
-        core, namespace = self._core, event.message.value.namespace
-        if core.is_disk_failing:
-            core.refuse(event.request, QueueError(DISK_FAILS))
-            return
-        uplink = self._uplinks.with_namespace(namespace)
-        if uplink is None and namespace not in core.config.designated:
-            core.refuse(event.request, InvalidParameterError(NO_DESIGNATED_ROUTER))
-            return
-        core.counts.published += 1
-        self._route(event.request, event.message, uplink, None)
+    def published(self, events: Sequence[MessagePublished]) -> None:
+        """Route messages formed here: to subscriptions, and up."""
+        core = self._core
+        ways = _Ways(core)
+        for event in events:
+            if core.is_disk_failing:
+                core.refuse(event.request, QueueError(DISK_FAILS))
+                continue
+            value = event.message.value
+            way = ways.of(value) or ways.add(value, self._uplinks.with_namespace(value.namespace))
+            if way.upward is None and not way.is_designated:
+                core.refuse(event.request, InvalidParameterError(NO_DESIGNATED_ROUTER))
+                continue
+            core.counts.published += 1
+            self._route(event.request, event.message, way, None)
+        self._append(ways)
 
-    def peer_published(self, event: PeerMessagePublished) -> None:
-        """Route a message of a site: to subscriptions, but not up."""
-        core, message = self._core, event.message.value
-        if message.namespace not in core.config.designated:
-            core.refuse(
-                event.request,
-                InvalidParameterError("this router is not designated for the namespace"),
-            )
-            return
-        if core.is_disk_failing:
-            core.refuse(event.request, QueueError(DISK_FAILS))
-            return
-        identity = message_identity(message)
-        seen = None if identity is None else (origin_scope(message.origin_router), identity)
-        if seen is not None and core.repeats.knows(*seen):
-            # Repeated after its link broke before our answer: it is taken already, or about to be.
-            core.counts.duplicates += 1
-            core.reply_when_durable(PublishWaiter(event.request))
-            return
-        core.counts.upstream += 1
-        if seen is not None:
-            core.remember(*seen)
-        self._route(event.request, event.message, None, seen)
+    def peer_published(self, events: Sequence[PeerMessagePublished]) -> None:
+        """Route messages of a site: to subscriptions, but not up."""
+        core = self._core
+        ways = _Ways(core)
+        for event in events:
+            message = event.message.value
+            way = ways.of(message) or ways.add(message, None)
+            if not way.is_designated:
+                core.refuse(
+                    event.request,
+                    InvalidParameterError("this router is not designated for the namespace"),
+                )
+                continue
+            if core.is_disk_failing:
+                core.refuse(event.request, QueueError(DISK_FAILS))
+                continue
+            identity = message_identity(message)
+            seen = None if identity is None else (origin_scope(message.origin_router), identity)
+            if seen is not None and core.repeats.knows(*seen):
+                # Repeated after its link broke before our answer: taken already, or about to be.
+                core.counts.duplicates += 1
+                core.reply_when_durable(PublishWaiter(event.request))
+                continue
+            core.counts.upstream += 1
+            if seen is not None:
+                core.remember(*seen)
+            self._route(event.request, event.message, way, seen)
+        self._append(ways)
 
     def _route(
         self,
         request: RequestId,
         message: Verified[Message],
-        upward: Uplink | None,
+        way: _Way,
         seen: tuple[Scope, int] | None,
     ) -> None:
-        """Put a message into every queue that it is for; answer when that is durable."""
+        """Note a message for every queue that it is for; answer when that is durable."""
         core, ledger = self._core, self._core.ledger
         message = with_arrival(message, self._stamp())
-        value = message.value
-        readers = [
-            one
-            for one in core.subscriptions.matching(value.namespace, value.topic)
-            if one.is_local or one.request.router_id != value.origin_router
-        ]
-        is_retained = value.is_persisted and value.namespace in core.config.designated
+        is_retained = message.value.is_persisted and way.is_designated
         if is_retained:
             core.counts.persisted += 1
-            ledger.retain(value.namespace, value.topic, message)
-        if not readers and upward is None:
+            ledger.retain(message.value.namespace, message.value.topic, message)
+        if not way.queues:
             waiter = PublishWaiter(request, seen=seen)
             if is_retained:
                 core.reply_when_durable(waiter)
@@ -126,20 +218,25 @@ class Intake:
                 # Nobody was promised it, so nothing is lost if it is not recognised after a crash.
                 core.reply_done(waiter)
             return
-        entry = ledger.keep(message, lane_key(value.origin_router, value.topic.text))
-        for one in readers:
-            self._append(one, entry)
-        queues = tuple(one.queue_id for one in readers)
-        if upward is not None:
-            queue_id = upward.queue_id
-            dropped = ledger.append(queue_id, upward.queue, entry)
+        entry = ledger.keep(message, way.lane, references=len(way.queues))
+        for entries in way.entries:
+            entries.append(entry)
+        core.reply_when_durable(made_publish_waiter(request, way.queues, entry.record, seen))
+
+    def _append(self, ways: _Ways) -> None:
+        """Put what was noted into the queues."""
+        core = self._core
+        for reader, entries in ways.readers.values():
+            if entries:
+                self._append_to(reader, entries)
+        for upward, entries in ways.upward.values():
+            if not entries:
+                continue
+            dropped = core.ledger.append(upward.queue_id, upward.queue, entries)
             core.note_dropped(dropped)
             self._uplinks.note_dropped(upward, dropped.entries)
-            core.counts.enqueued += 1
-            core.ready[queue_id] = None
-            queues = (*queues, queue_id)
-        ledger.settle(entry.record)
-        core.reply_when_durable(made_publish_waiter(request, queues, entry.record, seen))
+            core.counts.enqueued += len(entries)
+            core.ready[upward.queue_id] = None
 
     def downlink_received(self, event: DownlinkReceived) -> None:
         """Put a message that the designated router sent for a subscription into its queue."""
@@ -162,9 +259,8 @@ class Intake:
             return
         core.counts.downstream += 1
         lane = lane_key(message.origin_router, message.topic.text)
-        entry = core.ledger.keep(with_arrival(event.message, self._stamp()), lane)
-        self._append(reader, entry)
-        core.ledger.settle(entry.record)
+        arrived = with_arrival(event.message, self._stamp())
+        self._append_to(reader, [core.ledger.keep(arrived, lane, references=1)])
 
     def downlink_unverifiable(self, event: DownlinkUnverifiable) -> None:
         """Drop a message that could not be checked."""
@@ -203,15 +299,15 @@ class Intake:
         self._core.remember(scope, identity)
         return False
 
-    def _append(self, reader: Subscription, entry: Entry) -> None:
+    def _append_to(self, reader: Subscription, entries: list[Entry]) -> None:
         core, queue_id = self._core, reader.queue_id
         was_empty = reader.queue.is_empty
         if was_empty and reader.consumer is not None:
             reader.drained = core.now  # it has drained all until now
-        dropped = core.ledger.append(queue_id, reader.queue, entry)
+        dropped = core.ledger.append(queue_id, reader.queue, entries)
         if dropped is not NOTHING_DROPPED:
             core.note_dropped(dropped)
-        core.counts.enqueued += 1
+        core.counts.enqueued += len(entries)
         core.ready[queue_id] = None
         if was_empty:  # else a further message changes nothing about when it may end
             core.watch_expiry(reader)

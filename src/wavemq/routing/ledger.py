@@ -13,6 +13,7 @@ Of a message that is on disk only, memory has its place in the queues that hold 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Final
 
 from wavemq.limits import MIB
@@ -20,6 +21,7 @@ from wavemq.messages.message import Message
 from wavemq.messages.topic import Topic
 from wavemq.messages.verified import Verified
 from wavemq.routing.draft import Draft, Waiter
+from wavemq.routing.entries import made_entry, record_of
 from wavemq.routing.events import BatchId
 from wavemq.routing.queue import NOTHING_DROPPED, Dropped, HoldingQueue
 from wavemq.routing.records import (
@@ -141,34 +143,26 @@ class Ledger:
         for entry in queue.in_flight():
             self.unpin(entry.record)
         removed = queue.clear()
-        for entry in removed:
-            self._forget(entry.record)
+        self._draft.remove_records([one.record for one in removed if self._forget(one.record)])
         return len(removed)
 
     # --- messages in ------------------------------------------------------------------------
 
-    def keep(self, message: Verified[Message], lane: LaneKey) -> Entry:
-        """Take a message that is about to be put into queues; return its place in all of them.
-
-        It stays until `settle`, also if a queue drops it at once.
-        """
+    def keep(self, message: Verified[Message], lane: LaneKey, *, references: int) -> Entry:
+        """Take a message that is about to be put into so many queues; return its place in them."""
         record = self._next_record
         self._next_record = RecordId(record + 1)
         size_bytes = message.value.size_bytes
-        held = self._held[record] = _Held(message, size_bytes, references=1)
+        held = self._held[record] = _Held(message, size_bytes, references)
         self._resident_bytes += held.size_bytes
         self._draft.records[record] = message
-        return Entry(record, size_bytes, lane)
+        return made_entry((record, size_bytes, lane))
 
-    def settle(self, record: RecordId) -> None:
-        """Note that a message has been put into all queues that it is for."""
-        self._forget(record)
-
-    def append(self, queue_id: QueueId, queue: HoldingQueue, entry: Entry) -> Dropped:
-        """Put a message at the end of a queue; return what was dropped to make room."""
-        dropped = queue.append(entry)
-        self._held[entry.record].references += 1
-        self._draft.entries[queue_id, entry.record] = entry
+    def append(self, queue_id: QueueId, queue: HoldingQueue, entries: list[Entry]) -> Dropped:
+        """Put messages that were kept at the end of a queue; return what was dropped for them."""
+        dropped = queue.extend(entries)
+        keys = zip(repeat(queue_id), map(record_of, entries), strict=False)
+        self._draft.entries.update(zip(keys, entries, strict=True))
         if dropped is not NOTHING_DROPPED:
             self.drop(queue_id, queue, dropped.entries)
         return dropped
@@ -196,7 +190,7 @@ class Ledger:
 
     # --- messages out -----------------------------------------------------------------------
 
-    def drop(self, queue_id: QueueId, queue: HoldingQueue, dropped: Iterable[Entry]) -> None:
+    def drop(self, queue_id: QueueId, queue: HoldingQueue, dropped: Sequence[Entry]) -> None:
         """Note that a queue dropped messages."""
         self.note_dropped(queue_id, queue)
         self.release(queue_id, dropped)
@@ -205,18 +199,27 @@ class Ledger:
         """Note how many messages a queue has dropped."""
         self._draft.dropped_counts[queue_id] = queue.dropped_count
 
-    def let_go(self, queue_id: QueueId, entries: Iterable[Entry]) -> None:
-        """Note that messages that were being sent have left a queue."""
-        for entry in entries:
-            self.unpin(entry.record)
-            self._draft.remove_entry(queue_id, entry.record)
-            self._forget(entry.record)
+    def let_go(self, left: Sequence[tuple[QueueId, Entry]]) -> None:
+        """Note that messages that were being sent have left queues."""
+        self._draft.remove_entries([(queue_id, entry[0]) for queue_id, entry in left])
+        gone: list[RecordId] = []
+        for _, entry in left:
+            record = entry.record
+            held = self._held[record]
+            held.pins -= 1
+            if held.references > 1:
+                held.references -= 1
+                self._evict_if_over_budget(record, held)
+            else:
+                self._remove(record, held)
+                gone.append(record)
+        self._draft.remove_records(gone)
 
-    def release(self, queue_id: QueueId, entries: Iterable[Entry]) -> None:
+    def release(self, queue_id: QueueId, entries: Sequence[Entry]) -> None:
         """Note that messages left a queue."""
-        for entry in entries:
-            self._draft.remove_entry(queue_id, entry.record)
-            self._forget(entry.record)
+        self._draft.remove_entries([(queue_id, entry.record) for entry in entries])
+        gone = [entry.record for entry in entries if self._forget(entry.record)]
+        self._draft.remove_records(gone)
 
     @property
     def unsettled_removals(self) -> int:
@@ -224,23 +227,26 @@ class Ledger:
         writing = 0 if self._writing is None else len(self._writing.removed_entries)
         return len(self._draft.removed_entries) + writing
 
-    def _forget(self, record: RecordId) -> None:
-        """Take one reference from a message; the last takes the message along."""
+    def _forget(self, record: RecordId) -> bool:
+        """Take one reference from a message; return whether it was the last."""
         held = self._held.get(record)
         if held is None:
-            if not self._stored.release(record):
-                return
+            is_last = self._stored.release(record)
+            self._durable_count -= is_last
+            return is_last
+        held.references -= 1
+        if held.references > 0:
+            return False
+        self._remove(record, held)
+        return True
+
+    def _remove(self, record: RecordId, held: _Held) -> None:
+        """Hold a message no longer."""
+        if held.message is not None:
+            self._resident_bytes -= held.size_bytes
+        if held.is_durable:
             self._durable_count -= 1
-        else:
-            held.references -= 1
-            if held.references > 0:
-                return
-            if held.message is not None:
-                self._resident_bytes -= held.size_bytes
-            if held.is_durable:
-                self._durable_count -= 1
-            del self._held[record]
-        self._draft.remove_record(record)
+        del self._held[record]
 
     # --- memory -----------------------------------------------------------------------------
 
@@ -259,28 +265,31 @@ class Ledger:
         return None if held is None else held.message
 
     def send(
-        self, record: RecordId, dropped_count: int, *, is_durable_only: bool
-    ) -> Message | None:
-        """Return a message as it leaves a queue, and keep it in memory while it is being sent.
+        self, entries: Iterable[Entry], dropped_count: int, *, is_durable_only: bool
+    ) -> list[Message]:
+        """Return messages as they leave a queue, and keep them in memory while they are being sent.
 
         Args:
-            record: the message.
+            entries: the messages.
             dropped_count: of the queue.
             is_durable_only: what is not on disk yet does not go.
 
         Returns:
-            None: it must not go yet, or is not in memory.
+            Those in front of the first that must not go yet, or is not in memory.
         """
-        held = self._held.get(record)
-        if held is None or held.message is None:
-            return None
-        if is_durable_only and not held.is_durable:
-            return None
-        held.pins += 1
-        if held.outgoing is None or held.dropped_count != dropped_count:
-            held.outgoing = held.message.value.dequeued(dropped_count)
-            held.dropped_count = dropped_count
-        return held.outgoing
+        messages: list[Message] = []
+        for entry in entries:
+            held = self._held.get(entry.record)
+            if held is None or held.message is None:
+                break
+            if is_durable_only and not held.is_durable:
+                break
+            held.pins += 1
+            if held.outgoing is None or held.dropped_count != dropped_count:
+                held.outgoing = held.message.value.dequeued(dropped_count)
+                held.dropped_count = dropped_count
+            messages.append(held.outgoing)
+        return messages
 
     def is_durable(self, record: RecordId) -> bool:
         """Return whether a message is on disk."""

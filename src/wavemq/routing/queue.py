@@ -11,14 +11,18 @@ for later. What is in flight or returned is never dropped by a limit, since it m
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final, Protocol
 
 from wavemq.clock import Instant
 from wavemq.routing.config import QueueLimits
 from wavemq.routing.entries import EntryFifo
 from wavemq.routing.records import Entry, Place
+
+NEXT_ONES_MAX: Final = 64
+"""Messages that are looked at together, as candidates to be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,8 @@ class HoldingQueue(Protocol):
 
     dropped_count: int
 
-    def append(self, entry: Entry) -> Dropped:
-        """Put a message at the end; it is among what is dropped if it alone is over a limit."""
+    def extend(self, entries: list[Entry]) -> Dropped:
+        """Put messages at the end; one is among what is dropped if it alone is over a limit."""
         ...
 
     def in_flight(self) -> Sequence[Entry]:
@@ -133,18 +137,26 @@ class MessageQueue:
 
     # --- in ---------------------------------------------------------------------------------
 
-    def append(self, entry: Entry) -> Dropped:
-        """Put a message at the end.
+    def extend(self, entries: list[Entry]) -> Dropped:
+        """Put messages at the end.
 
         Returns:
-            What was dropped to make room; the message itself if it alone is over the limit, since
-            dropping everything else for it would help nobody.
+            What was dropped to make room; among it messages that are over the limit by themselves,
+            since dropping everything else for them would help nobody.
         """
-        if entry.size_bytes > self._limits.bytes_max:
-            self.dropped_count += 1
-            return Dropped(by_size=(entry,))
-        self._waiting.append(entry)
-        return self.trim()
+        bytes_max = self._limits.bytes_max
+        if len(entries) == 1 and entries[0].size_bytes <= bytes_max:
+            self._waiting.extend(entries)
+            return self.trim()
+        fitting = [entry for entry in entries if entry.size_bytes <= bytes_max]
+        if fitting:
+            self._waiting.extend(fitting)
+        dropped = self.trim()
+        if len(fitting) == len(entries):
+            return dropped
+        too_large = [entry for entry in entries if entry.size_bytes > bytes_max]
+        self.dropped_count += len(too_large)
+        return Dropped(dropped.by_length, (*too_large, *dropped.by_size))
 
     def trim(self) -> Dropped:
         """Drop the oldest that wait until the limits hold, and return them."""
@@ -165,24 +177,45 @@ class MessageQueue:
 
     # --- out --------------------------------------------------------------------------------
 
-    def head(self) -> Entry | None:
-        """Return the oldest that waits."""
-        return self._waiting.head()
-
     def ahead(self, count_max: int) -> list[Entry]:
         """Return up to so many of the oldest that wait."""
         return self._waiting.ahead(count_max)
 
-    def take(self) -> Entry:
-        """Put the oldest that waits in flight, and return it."""
-        entry = self._waiting.popleft()
-        self._in_flight[entry.record] = entry
-        self._in_flight_bytes += entry.size_bytes
-        return entry
+    def next_ones(self, credit: int, window_bytes_max: int) -> list[Entry]:
+        """Return some of the oldest that wait, as far as they may be put in flight now.
+
+        Args:
+            credit: how many may be in flight.
+            window_bytes_max: how many bytes; an empty window takes any message.
+        """
+        room = min(credit - len(self._in_flight), NEXT_ONES_MAX)
+        if room <= 0:
+            return []
+        entries = self._waiting.ahead(room)
+        under_way_bytes = self._in_flight_bytes
+        if under_way_bytes + self._waiting.size_bytes > window_bytes_max:
+            for index, entry in enumerate(entries):
+                if under_way_bytes and under_way_bytes + entry.size_bytes > window_bytes_max:
+                    return entries[:index]
+                under_way_bytes += entry.size_bytes
+        return entries
+
+    def take(self, entries: Sequence[Entry]) -> None:
+        """Put the oldest that wait, as `next_ones` returned them, in flight."""
+        self._waiting.remove_first(entries)
+        for entry in entries:
+            self._in_flight[entry[0]] = entry
+            self._in_flight_bytes += entry[1]
 
     def attempt(self, place: Place) -> int:
         """Return how often a message was taken, this time included, since the process began."""
         return self._attempts.get(place, 0) + 1
+
+    def attempts(self, entries: Sequence[Entry]) -> Iterable[int]:
+        """Return `attempt` of each."""
+        if not self._attempts:
+            return repeat(1, len(entries))
+        return [self.attempt(entry.record) for entry in entries]
 
     def skip(self) -> Entry:
         """Drop the oldest that waits, and return it."""
@@ -199,14 +232,29 @@ class MessageQueue:
             self._attempts.pop(place, None)
         return entry
 
+    def confirm_all(self, places: Iterable[Place]) -> list[Entry]:
+        """Remove what is in flight at some places, and return it."""
+        in_flight, attempts = self._in_flight, self._attempts
+        confirmed: list[Entry] = []
+        for place in places:
+            entry = in_flight.pop(place, None)
+            if entry is not None:
+                confirmed.append(entry)
+                self._in_flight_bytes -= entry[1]
+                if attempts:
+                    attempts.pop(place, None)
+        return confirmed
+
     def confirm_through(self, place: Place) -> list[Entry]:
         """Remove what was taken up to and with what is in flight at a place, and return it."""
-        confirmed: list[Entry] = []
-        while place in self._in_flight:
-            entry = self.confirm(next(iter(self._in_flight)))
-            assert entry is not None
-            confirmed.append(entry)
-        return confirmed
+        if place not in self._in_flight:
+            return []
+        through: list[Place] = []
+        for taken in self._in_flight:
+            through.append(taken)
+            if taken == place:
+                break
+        return self.confirm_all(through)
 
     def give_back(self) -> tuple[list[Entry], Dropped]:
         """Let all that is in flight wait again, at its old places.

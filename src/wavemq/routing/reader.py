@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from wavemq.routing.core import Core, DropCause
 from wavemq.routing.effects import Delivery, made_delivery
+from wavemq.routing.entries import record_of
 from wavemq.routing.ledger import READ_COUNT_MAX
-from wavemq.routing.queue import MessageQueue
+from wavemq.routing.queue import NEXT_ONES_MAX, MessageQueue
 from wavemq.routing.records import QueueId
 
 
@@ -33,24 +34,25 @@ def next_deliveries(
     """
     ledger, window_bytes_max = core.ledger, core.config.window_bytes_max
     deliveries: list[Delivery] = []
-    while queue.in_flight_count < credit and (head := queue.head()) is not None:
-        under_way_bytes = queue.in_flight_bytes
-        if under_way_bytes > 0 and under_way_bytes + head.size_bytes > window_bytes_max:
-            break
-        place = head.record
-        message = ledger.send(place, queue.dropped_count, is_durable_only=is_durable_only)
-        if message is not None:
-            queue.take()
-            deliveries.append(made_delivery(place, message, queue.attempt(place)))
-        elif is_durable_only and not ledger.is_durable(place):
+    while entries := queue.next_ones(credit, window_bytes_max):
+        messages = ledger.send(entries, queue.dropped_count, is_durable_only=is_durable_only)
+        sent = entries if len(messages) == len(entries) else entries[: len(messages)]
+        if sent:
+            queue.take(sent)
+            places, attempts = map(record_of, sent), queue.attempts(sent)
+            deliveries += map(made_delivery, places, messages, attempts)
+        if len(sent) == len(entries):
+            if len(entries) < NEXT_ONES_MAX:
+                break
+            continue
+        place = entries[len(sent)].record
+        if is_durable_only and not ledger.is_durable(place):
             break  # a crash now would bring it again, as another, or give its number to another
-        elif ledger.is_corrupt(place):
-            dropped = queue.skip()
-            ledger.drop(queue_id, queue, (dropped,))
-            core.counts.dropped[DropCause.CORRUPT] += 1
-            core.counts.corrupt += 1
-        else:
+        if not ledger.is_corrupt(place):
             ledger.want(queue.ahead(READ_COUNT_MAX))
             core.stalled[queue_id] = None
             break
+        ledger.drop(queue_id, queue, (queue.skip(),))
+        core.counts.dropped[DropCause.CORRUPT] += 1
+        core.counts.corrupt += 1
     return deliveries

@@ -12,8 +12,9 @@ they have room for; then reads and, unless one is in flight, the next write are 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
-from typing import Final, assert_never
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Final, assert_never, cast
 
 from wavemq.clock import Instant
 from wavemq.routing.config import Durability, RoutingConfig
@@ -127,8 +128,19 @@ class Router:
                 self._step(event)
         for key in core.timers.pop_due(now):
             self._take_timer(key)
-        for event in events:
-            self._take(event)
+        for kind, group in groupby(events, key=type):
+            if kind is MessagePublished:
+                self._intake.published(cast(Sequence[MessagePublished], list(group)))
+            elif kind is PeerMessagePublished:
+                self._intake.peer_published(cast(Sequence[PeerMessagePublished], list(group)))
+            elif kind is FrameAccepted:
+                self._uplinks.frames_accepted(cast(Iterable[FrameAccepted], group))
+            elif kind in (DeliveryConfirmed, DeliveriesAcknowledged):
+                done = cast(Iterable[DeliveryConfirmed | DeliveriesAcknowledged], group)
+                self._subscribing.done(done)
+            else:
+                for event in group:
+                    self._take(event)
         self._send()
         self._journaling.order_reads()
         self._journaling.order_write()
@@ -221,20 +233,12 @@ class Router:
     def _take(self, event: Event) -> None:
         """Hand an event to the part that it concerns."""
         match event:
-            case MessagePublished():
-                self._intake.published(event)
-            case DeliveryConfirmed():
-                self._subscribing.confirmed(event)
             case JournalWritten():
                 self._journaling.written(event)
-            case PeerMessagePublished():
-                self._intake.peer_published(event)
             case DownlinkReceived():
                 self._intake.downlink_received(event)
             case DownlinkUnverifiable():
                 self._intake.downlink_unverifiable(event)
-            case FrameAccepted():
-                self._uplinks.frame_accepted(event)
             case FrameRefused():
                 self._uplinks.frame_refused(event)
             case SubscriptionRequested():
@@ -253,8 +257,6 @@ class Router:
                 self._subscribing.reproved(event)
             case ConsumerAttached():
                 self._subscribing.attached(event)
-            case DeliveriesAcknowledged():
-                self._subscribing.acknowledged(event)
             case DeliveriesReturned():
                 self._subscribing.returned(event)
             case CreditChanged():
@@ -277,6 +279,14 @@ class Router:
                 self._journaling.unread(event)
             case TimerFired() | ClockStepped():
                 pass  # what is due, and steps, are taken at every call before the events
+            case (
+                MessagePublished()
+                | PeerMessagePublished()
+                | DeliveryConfirmed()
+                | DeliveriesAcknowledged()
+                | FrameAccepted()
+            ):
+                pass  # `handle` takes those that follow one another together
             case _:
                 assert_never(event)
 

@@ -7,7 +7,7 @@ unnoticed, readers stop reading; peers give up subscriptions that are not theirs
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from wavemq.clock import NANOSECONDS_PER_SECOND, Instant
 from wavemq.errors import (
@@ -201,29 +201,26 @@ class Subscribing:
         core.subscriptions.attach(subscription, Consumer(event.consumer, max(event.credit, 1)))
         core.ready[subscription.queue_id] = None
 
-    def confirmed(self, event: DeliveryConfirmed) -> None:
-        """Let go of what a stream took."""
+    def done(self, events: Iterable[DeliveryConfirmed | DeliveriesAcknowledged]) -> None:
+        """Let go of what streams took, and of what readers are done with."""
         core = self._core
-        subscription = core.subscriptions.with_consumer(event.consumer)
-        if subscription is None:
-            return
-        self._let_go(subscription, subscription.queue.confirm_through(event.place))
-
-    def acknowledged(self, event: DeliveriesAcknowledged) -> None:
-        """Let go of what a reader is done with."""
-        subscription = self._core.subscriptions.with_consumer(event.consumer)
-        if subscription is not None:
-            confirmed = (subscription.queue.confirm(place) for place in event.places)
-            self._let_go(subscription, [one for one in confirmed if one is not None])
-
-    def _let_go(self, subscription: Subscription, entries: Sequence[Entry]) -> None:
-        core = self._core
-        if not entries:
-            return
-        core.ledger.let_go(subscription.queue_id, entries)
-        core.counts.delivered += len(entries)
-        subscription.drained = core.now
-        core.ready[subscription.queue_id] = None
+        left: list[tuple[QueueId, Entry]] = []
+        for event in events:
+            subscription = core.subscriptions.with_consumer(event.consumer)
+            if subscription is None:
+                continue
+            if isinstance(event, DeliveryConfirmed):
+                entries = subscription.queue.confirm_through(event.place)
+            else:
+                entries = subscription.queue.confirm_all(event.places)
+            if entries:
+                queue_id = subscription.queue_id
+                left += [(queue_id, entry) for entry in entries]
+                subscription.drained = core.now
+                core.ready[queue_id] = None
+        if left:
+            core.ledger.let_go(left)
+            core.counts.delivered += len(left)
 
     def returned(self, event: DeliveriesReturned) -> None:
         """Deliver again later what a reader gave back."""

@@ -131,15 +131,24 @@ class UplinkQueue:
 
     # --- in ---------------------------------------------------------------------------------
 
-    def append(self, entry: Entry) -> Dropped:
-        """Put a message at the end of its lane.
+    def extend(self, entries: list[Entry]) -> Dropped:
+        """Put messages at the ends of their lanes.
 
         Returns:
-            What was dropped to make room; the message itself if it alone is over the limit.
+            What was dropped to make room; among it messages that alone are over the limit.
         """
-        if entry.size_bytes > self._limits.bytes_max:
-            self.dropped_count += 1
-            return Dropped(by_size=(entry,))
+        bytes_max = self._limits.bytes_max
+        too_large = [entry for entry in entries if entry.size_bytes > bytes_max]
+        for entry in entries:
+            if entry.size_bytes <= bytes_max:
+                self._append(entry)
+        dropped = self._trim()
+        if not too_large:
+            return dropped
+        self.dropped_count += len(too_large)
+        return Dropped(dropped.by_length, (*too_large, *dropped.by_size))
+
+    def _append(self, entry: Entry) -> None:
         is_first = entry.lane not in self._backlog_keys
         held_up = self.held_up.get(entry.lane) if self.held_up else None
         has_room = self._live.size_bytes + entry.size_bytes <= LIVE_BYTES_MAX
@@ -151,7 +160,6 @@ class UplinkQueue:
         else:
             self._backlog.append(entry)
             self._backlog_keys[entry.lane] += 1
-        return self._trim()
 
     def _trim(self) -> Dropped:
         """Drop the oldest that wait until the limits hold, and return them."""

@@ -13,7 +13,8 @@ refused with it, or else it would have been overtaken.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Final
 
 from wavemq.clock import Instant
@@ -273,7 +274,7 @@ class Uplinks:
         if entry is not None and not self._core.ledger.is_held(entry.record):
             self._want(uplink, uplink.queue.ahead(lane, 2 * READ_COUNT_MAX))
 
-    def _want(self, uplink: Uplink, entries: list[Entry]) -> None:
+    def _want(self, uplink: Uplink, entries: Sequence[Entry]) -> None:
         self._core.ledger.want(entries)
         self._core.stalled[uplink.queue_id] = None
 
@@ -291,18 +292,29 @@ class Uplinks:
         core.counts.dropped[DropCause.CORRUPT] += 1
         core.counts.corrupt += 1
 
-    def frame_accepted(self, event: FrameAccepted) -> None:
-        """Let go of a message that the designated router has taken."""
-        core = self._core
-        uplink = self._by_namespace.get(event.namespace)
-        if uplink is None or not uplink.queue.is_in_flight(event.place):
-            return
-        core.counts.transmitted += 1
-        under_way_bytes = uplink.queue.in_flight_bytes
-        entry = self._leave(uplink, event.place)
-        uplink.window.note_answered(event.place, entry.size_bytes, under_way_bytes, core.now)
-        if entry.lane in uplink.queue.held_up:
-            self._go_on(uplink, entry.lane)
+    def frames_accepted(self, events: Iterable[FrameAccepted]) -> None:
+        """Let go of messages that designated routers have taken."""
+        for namespace, accepted in groupby(events, key=lambda event: event.namespace):
+            uplink = self._by_namespace.get(namespace)
+            if uplink is not None:
+                self._accepted(uplink, [event.place for event in accepted])
+
+    def _accepted(self, uplink: Uplink, places: Sequence[Place]) -> None:
+        core, queue = self._core, uplink.queue
+        left: list[Entry] = []
+        for place in places:
+            under_way_bytes = queue.in_flight_bytes
+            entry = queue.confirm(place)
+            if entry is None:
+                continue
+            left.append(entry)
+            uplink.window.note_answered(place, entry.size_bytes, under_way_bytes, core.now)
+            if entry.lane in queue.held_up:
+                self._go_on(uplink, entry.lane)
+        core.counts.transmitted += len(left)
+        if left:
+            core.ledger.let_go([(uplink.queue_id, entry) for entry in left])
+            core.ready[uplink.queue_id] = None
 
     def frame_refused(self, event: FrameRefused) -> None:
         """Drop a message, or hold it up and what follows it."""
@@ -320,12 +332,14 @@ class Uplinks:
                 held_up.is_by_disk = isinstance(event.error, QueueError)
                 self._oldest_refused(uplink, entry, held_up)
         else:
-            entry = self._leave(uplink, event.place)
+            left = uplink.queue.confirm(event.place)
+            assert left is not None, "it was looked for above"
+            core.ledger.let_go([(uplink.queue_id, left)])
             uplink.queue.dropped_count += 1
             core.ledger.note_dropped(uplink.queue_id, uplink.queue)
             core.counts.dropped[DropCause.REFUSED] += 1
-            if entry.lane in uplink.queue.held_up:
-                self._go_on(uplink, entry.lane)
+            if left.lane in uplink.queue.held_up:
+                self._go_on(uplink, left.lane)
         core.ready[uplink.queue_id] = None
 
     def _oldest_refused(self, uplink: Uplink, entry: Entry, held_up: HeldUp) -> None:
@@ -404,16 +418,6 @@ class Uplinks:
             for held_up in uplink.queue.held_up.values():
                 if held_up.due is not None:
                     held_up.due = Instant(held_up.due + by_ns)
-
-    def _leave(self, uplink: Uplink, place: Place) -> Entry:
-        """Remove a message in flight."""
-        core = self._core
-        entry = uplink.queue.confirm(place)
-        assert entry is not None, "its caller looked"
-        core.ledger.unpin(entry.record)
-        core.ledger.release(uplink.queue_id, (entry,))
-        core.ready[uplink.queue_id] = None
-        return entry
 
     # --- subscriptions ----------------------------------------------------------------------
 

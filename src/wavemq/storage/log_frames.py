@@ -69,17 +69,15 @@ def encoded(batch: JournalBatch, proofs: Proofs) -> tuple[bytes, list[bytes]]:
     """Return numbers and blobs of a frame; `proofs` learns those that it is the first to name."""
     indexes = proofs.indexes
     known_count = len(indexes)
-    named: list[int] = []
-    blobs: list[bytes] = []
-    for number, content, proof in chain(batch.queues, batch.records):
-        if not proof:
-            index = _NO_PROOF
-        else:
-            # Comparing the same object costs nothing, so most messages cost no comparison.
-            index = indexes.get(proof) or indexes.setdefault(proof, len(indexes) + 1)
-        named.append(number)
-        named.append(index)
-        blobs.append(content)
+    rows = [*batch.queues, *batch.records]
+    blobs = [content for _, content, _ in rows]
+    # Comparing the same object costs nothing, so most messages cost no comparison.
+    named = [
+        (number, indexes.get(proof) or indexes.setdefault(proof, len(indexes) + 1))
+        if proof
+        else (number, _NO_PROOF)
+        for number, _, proof in rows
+    ]
     identities: list[int] = []
     scopes: dict[bytes, int] = {}
     if batch.identities:
@@ -112,7 +110,7 @@ def encoded(batch: JournalBatch, proofs: Proofs) -> tuple[bytes, list[bytes]]:
             len(batch.removed_records),
         ),
     )
-    numbers.extend(named)
+    numbers.extend(chain.from_iterable(named))
     numbers.extend(identities)
     numbers.extend(batch.marks)
     numbers.extend(chain.from_iterable(batch.dropped_counts.items()))

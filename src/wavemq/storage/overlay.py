@@ -95,17 +95,15 @@ class Overlay:
         self._dropped_counts.update(batch.dropped_counts)
         self._marks.update(batch.marks)
         records, removed_records = self._records, self._removed_records
-        for record in batch.records:
-            number = record[0]
-            records[number] = record
-            if number < settled:
-                removed_records.pop(number, None)
+        records.update({record[0]: record for record in batch.records})
+        if removed_records:
+            for record in batch.records:
+                removed_records.pop(record[0], None)
         entries, removed_entries = self._entries, self._removed_entries
-        for entry in batch.entries:
-            key = entry[:2]
-            entries[key] = entry
-            if key[1] < settled:
-                removed_entries.pop(key, None)
+        entries.update({entry[:2]: entry for entry in batch.entries})
+        if removed_entries:
+            for entry in batch.entries:
+                removed_entries.pop(entry[:2], None)
         if batch.identities:
             self._see(batch)
         for key in batch.removed_entries:

@@ -66,14 +66,18 @@ class PublishCut:
     """A plain publish as it was cut from a request, its parts not looked at.
 
     Attributes:
-        prepared: what the router knew about this caller, namespace and topic.
-        payload: schemas and contents.
+        caller: SHA-256 of the perspective.
+        namespace: of the topic, not checked.
+        topic: what it is published on, not checked.
+        payload: schemas and contents, within their limits.
         is_persisted: whether the designated router retains it.
         whole: returns the call with all its parts checked, where they are not known to be good;
             raises as `publish_call_from_wire`.
     """
 
-    prepared: object
+    caller: bytes
+    namespace: bytes
+    topic: str
     payload: tuple[tuple[str, bytes], ...] = field(repr=False)
     is_persisted: bool
     whole: Callable[[], PublishCall] = field(repr=False)

@@ -120,7 +120,7 @@ class CutMessage(NamedTuple):
             _,
             head,
         ) = self.parts
-        message = made_message(
+        return made_message(
             stem.source,
             stem.location,
             stem.namespace,
@@ -134,9 +134,8 @@ class CutMessage(NamedTuple):
             timestamps,
             drops,
             is_persisted,
+            head,
         )
-        message.keep_head(head)
-        return message
 
 
 class ReceivedFrame(NamedTuple):

@@ -58,6 +58,11 @@ def encoded_message(message: Message, *, proof: bytes = b"", proof_reference: by
     return _kernel.encode_message(parts_of(message, proof=proof, proof_reference=proof_reference))
 
 
+def encoded_behind(messages: Sequence[tuple[bytes, Parts]]) -> list[bytes]:
+    """Return each message as it stands on the wire, behind other bytes."""
+    return _kernel.encode_behind(messages)
+
+
 def encoded_frame(sequence: int, resumes: bool, message: Parts) -> bytes:  # noqa: FBT001
     """Return a frame as it stands in a `PeerPublishFrames`, which is one behind the other."""
     return _kernel.encode_frame(sequence, resumes, message)

@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from wavemq.clock import Instant
 from wavemq.routing.config import QueueLimits
-from wavemq.routing.queue import Dropped, MessageQueue
+from wavemq.routing.queue import MessageQueue
 from wavemq.routing.records import Entry, LaneKey, Place, RecordId
 
 LIMITS = QueueLimits(messages_max=4, bytes_max=20)
@@ -35,25 +35,37 @@ class QueueModel(RuleBasedStateMachine):
         self.dropped += len(dropped)
         return dropped
 
-    @rule(size_bytes=st.integers(1, 25))
-    def append(self, size_bytes: int) -> None:
-        self.appended += 1
-        entry = Entry(RecordId(self.appended), size_bytes, LaneKey(-self.appended))
-        dropped = self.queue.append(entry)
-        if size_bytes > LIMITS.bytes_max:
-            self.dropped += 1
-            assert dropped == Dropped(by_size=(entry,))
-        else:
-            self.waiting.append(entry)
-            assert list(dropped.entries) == self.trim()
+    @rule(sizes_bytes=st.lists(st.integers(1, 25), min_size=1, max_size=6))
+    def extend(self, sizes_bytes: list[int]) -> None:
+        entries: list[Entry] = []
+        expected: list[Entry] = []
+        for size_bytes in sizes_bytes:
+            self.appended += 1
+            entry = Entry(RecordId(self.appended), size_bytes, LaneKey(-self.appended))
+            entries.append(entry)
+            if size_bytes > LIMITS.bytes_max:
+                self.dropped += 1
+                expected.append(entry)
+            else:
+                self.waiting.append(entry)
+                expected += self.trim()
+        assert sorted(self.queue.extend(entries).entries) == sorted(expected)
 
-    @precondition(lambda self: self.waiting)
-    @rule()
-    def take(self) -> None:
-        entry = self.waiting.pop(0)
-        self.in_flight.append(entry)
-        assert self.queue.take() == entry
-        assert self.queue.attempt(entry.record) == self.attempts.get(entry.record, 0) + 1
+    @rule(credit=st.integers(0, 6), window_bytes_max=st.integers(0, 40))
+    def take(self, credit: int, window_bytes_max: int) -> None:
+        expected: list[Entry] = []
+        while self.waiting and len(self.in_flight) < credit:
+            under_way_bytes = sum(entry.size_bytes for entry in self.in_flight)
+            if under_way_bytes and under_way_bytes + self.waiting[0].size_bytes > window_bytes_max:
+                break
+            expected.append(self.waiting.pop(0))
+            self.in_flight.append(expected[-1])
+        entries = self.queue.next_ones(credit, window_bytes_max)
+        assert entries == expected
+        attempts = [self.attempts.get(entry.record, 0) + 1 for entry in expected]
+        assert list(self.queue.attempts(entries)) == attempts
+        if entries:
+            self.queue.take(entries)
 
     @precondition(lambda self: self.waiting)
     @rule()
@@ -68,6 +80,15 @@ class QueueModel(RuleBasedStateMachine):
         if expected is not None:
             self.in_flight.remove(expected)
             self.confirmed += 1
+
+    @rule(places=st.lists(st.integers(0, 30), max_size=4))
+    def confirm_all(self, places: list[int]) -> None:
+        by_place = {entry.record: entry for entry in self.in_flight}
+        expected = [by_place[Place(place)] for place in dict.fromkeys(places) if place in by_place]
+        assert self.queue.confirm_all([Place(one) for one in places]) == expected
+        for entry in expected:
+            self.in_flight.remove(entry)
+        self.confirmed += len(expected)
 
     @rule(place=st.integers(0, 30))
     def confirm_through(self, place: int) -> None:

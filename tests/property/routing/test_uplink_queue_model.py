@@ -30,12 +30,14 @@ class UplinkQueueModel(RuleBasedStateMachine):
 
     # --- what happens -----------------------------------------------------------------------
 
-    @rule(key=KEYS, size=SIZES)
-    def append(self, key: LaneKey, size: int) -> None:
-        entry = Entry(RecordId(self.next_record), size, key)
-        self.next_record += 1
-        self.waiting[entry.record] = entry
-        self._drop(self.queue.append(entry).entries)
+    @rule(messages=st.lists(st.tuples(KEYS, SIZES), min_size=1, max_size=4))
+    def extend(self, messages: list[tuple[LaneKey, int]]) -> None:
+        entries: list[Entry] = []
+        for key, size in messages:
+            entries.append(Entry(RecordId(self.next_record), size, key))
+            self.next_record += 1
+        self.waiting.update({entry.record: entry for entry in entries})
+        self._drop(self.queue.extend(entries).entries)
         self._check_limits()
 
     @rule()

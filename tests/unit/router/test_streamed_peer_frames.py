@@ -55,6 +55,8 @@ class Ground:
     def turn(self) -> None:
         """Do nothing: requests are answered at once."""
 
+    turn_soon = turn
+
     async def check_message(self, one: Message, now: Instant) -> Verified[Message]:
         del now
         verdict = self.verdicts.get(number_of(one))
@@ -64,13 +66,19 @@ class Ground:
             await verdict
         return Verified(one, Instant(1))
 
-    def publish(self, make: Callable[..., Any], one: Verified[Message], answer: Answer) -> None:
-        assert isinstance(make(RequestId(1), one), PeerMessagePublished)
-        number = number_of(one.value)
-        error = self.core_refusals.get(number)
-        if error is None:
-            self.taken.append(number)
-        answer(error)
+    def publish(
+        self,
+        make: Callable[..., Any],
+        messages: Sequence[Verified[Message]],
+        answers: Sequence[Answer],
+    ) -> None:
+        for one, answer in zip(messages, answers, strict=True):
+            assert isinstance(make(RequestId(1), one), PeerMessagePublished)
+            number = number_of(one.value)
+            error = self.core_refusals.get(number)
+            if error is None:
+                self.taken.append(number)
+            answer(error)
 
     def _note(self, number: int, error: WaveMQError | None) -> None:
         self.answers.append((number, error))

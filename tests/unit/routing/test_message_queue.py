@@ -21,8 +21,14 @@ def entry(number: int, size_bytes: int = 10) -> Entry:
 def queue_of(count: int, *, messages_max: int = 3, bytes_max: int = 1000) -> MessageQueue:
     queue = MessageQueue(QueueLimits(messages_max, bytes_max))
     for number in range(1, count + 1):
-        queue.append(entry(number))
+        queue.extend([entry(number)])
     return queue
+
+
+def take(queue: MessageQueue) -> Entry:
+    entries = queue.ahead(1)
+    queue.take(entries)
+    return entries[0]
 
 
 def records(entries: Sequence[Entry]) -> list[int]:
@@ -45,24 +51,49 @@ def test_queue_drops_oldest_when_it_has_too_many_bytes(bytes_max: int, kept: int
 
 def test_message_over_the_whole_limit_drops_itself_and_nothing_else() -> None:
     queue = queue_of(2, bytes_max=50)
-    assert queue.append(entry(9, 51)) == Dropped(by_size=(entry(9, 51),))
+    assert queue.extend([entry(9, 51)]) == Dropped(by_size=(entry(9, 51),))
     assert records(queue.ahead(10)) == [1, 2]
     assert queue.dropped_count == 1
 
 
+def test_many_at_once_leave_what_one_after_the_other_leaves() -> None:
+    queue = queue_of(2, bytes_max=50)
+    dropped = queue.extend([entry(3), entry(4, 51), entry(5), entry(6, 25)])
+    assert (records(dropped.by_length), records(dropped.by_size)) == ([1, 2], [4])
+    assert records(queue.ahead(10)) == [3, 5, 6]
+    assert queue.dropped_count == 3
+
+
+@pytest.mark.parametrize(
+    ("credit", "window_bytes_max", "expected"),
+    [(9, 1000, [1, 2, 3]), (2, 1000, [1, 2]), (9, 29, [1, 2]), (9, 5, [1]), (0, 1000, [])],
+)
+def test_next_ones_are_as_many_as_credit_and_window_allow(
+    credit: int, window_bytes_max: int, expected: list[int]
+) -> None:
+    queue = queue_of(3)
+    entries = queue.next_ones(credit, window_bytes_max)
+    assert records(entries) == expected
+    queue.take(entries)
+    left = queue.next_ones(credit, window_bytes_max)
+    assert left == [], "what is in flight takes credit and window"
+    assert records(queue.confirm_all([Place(RecordId(one)) for one in (*expected, 99)])) == expected
+    assert queue.in_flight_bytes == 0
+
+
 def test_what_is_in_flight_is_neither_dropped_nor_counted_against_the_limit() -> None:
     queue = queue_of(3)
-    taken = queue.take()
-    assert queue.append(entry(4)) == NOTHING_DROPPED
+    taken = take(queue)
+    assert queue.extend([entry(4)]) == NOTHING_DROPPED
     assert len(queue) == 4
-    assert records(queue.append(entry(5)).by_length) == [2]
+    assert records(queue.extend([entry(5)]).by_length) == [2]
     assert queue.confirm(taken.record) == taken
 
 
 def test_given_back_messages_are_at_the_head_again_in_order() -> None:
     queue = queue_of(3)
-    queue.take()
-    queue.take()
+    take(queue)
+    take(queue)
     returned, dropped = queue.give_back()
     assert (records(returned), dropped) == ([1, 2], NOTHING_DROPPED)
     assert records(queue.ahead(10)) == [1, 2, 3]
@@ -71,8 +102,8 @@ def test_given_back_messages_are_at_the_head_again_in_order() -> None:
 
 def test_giving_back_more_than_fits_drops_the_oldest() -> None:
     queue = queue_of(3)
-    queue.take()
-    queue.append(entry(4))
+    take(queue)
+    queue.extend([entry(4)])
     _, dropped = queue.give_back()
     assert records(dropped.entries) == [1]
     assert queue.dropped_count == 1
@@ -80,7 +111,7 @@ def test_giving_back_more_than_fits_drops_the_oldest() -> None:
 
 def test_confirming_through_a_place_leaves_what_comes_later() -> None:
     queue = queue_of(3)
-    places = [queue.take().record for _ in range(3)]
+    places = [take(queue).record for _ in range(3)]
     assert records(queue.confirm_through(places[1])) == [1, 2]
     assert records(queue.in_flight()) == [3]
     assert queue.confirm_through(places[1]) == []
@@ -97,7 +128,7 @@ def test_unknown_places_are_ignored() -> None:
 
 def test_withdrawn_messages_are_not_counted_as_dropped() -> None:
     queue = queue_of(3)
-    queue.take()
+    take(queue)
     assert records(queue.withdraw({Place(1), Place(2)})) == [2], "the first is in flight"
     assert queue.dropped_count == 0
     assert queue.size_bytes == 20
@@ -105,7 +136,7 @@ def test_withdrawn_messages_are_not_counted_as_dropped() -> None:
 
 def test_cleared_queue_counts_all_as_dropped() -> None:
     queue = queue_of(3)
-    queue.take()
+    take(queue)
     assert sorted(records(queue.clear())) == [1, 2, 3]
     assert (len(queue), queue.size_bytes, queue.dropped_count) == (0, 0, 3)
 
@@ -115,19 +146,19 @@ def test_restored_queue_goes_on_behind_what_it_held() -> None:
     for one in (entry(7), entry(9)):
         entries.append(one)
     queue = MessageQueue(QueueLimits(10, 1000), entries, dropped_count=5)
-    queue.append(entry(10))
+    queue.extend([entry(10)])
     assert (len(queue), queue.size_bytes, queue.dropped_count) == (3, 30, 5)
     assert records(queue.ahead(10)) == [7, 9, 10]
 
 
 def test_returned_message_waits_for_its_time_and_then_comes_first() -> None:
     queue = queue_of(3)
-    first, _ = queue.take(), queue.take()
+    first, _ = take(queue), take(queue)
     assert queue.return_later(first.record, Instant(50)) == first
     assert (len(queue), queue.in_flight_count, queue.size_bytes) == (3, 1, 30)
     assert queue.next_due() == 50
     assert queue.take_due(Instant(49)) == NOTHING_DROPPED
-    assert queue.head() == entry(3), "the first is not due"
+    assert queue.ahead(1) == [entry(3)], "the first is not due"
     queue.take_due(Instant(50))
     assert records(queue.ahead(10)) == [1, 3]
     assert queue.next_due() is None
@@ -135,22 +166,22 @@ def test_returned_message_waits_for_its_time_and_then_comes_first() -> None:
 
 def test_attempts_are_counted_until_a_message_is_confirmed() -> None:
     queue = queue_of(1)
-    assert queue.attempt(queue.take().record) == 1
+    assert queue.attempt(take(queue).record) == 1
     queue.give_back()
-    assert queue.attempt(queue.take().record) == 2
+    assert queue.attempt(take(queue).record) == 2
     queue.return_later(Place(1), Instant(0))
     queue.take_due(Instant(0))
-    assert queue.attempt(queue.take().record) == 3
+    assert queue.attempt(take(queue).record) == 3
     queue.confirm(Place(1))
     assert queue.attempt(Place(1)) == 1
 
 
 def test_confirming_through_a_place_follows_the_order_of_delivery() -> None:
     queue = queue_of(3)
-    queue.return_later(queue.take().record, Instant(0))
-    queue.take()
+    queue.return_later(take(queue).record, Instant(0))
+    take(queue)
     queue.take_due(Instant(0))
-    again = queue.take()
+    again = take(queue)
     assert records(queue.confirm_through(again.record)) == [2, 1]
     assert queue.in_flight_count == 0
 

@@ -26,14 +26,14 @@ def taken(queue: UplinkQueue) -> list[int]:
 
 def test_held_up_topic_keeps_its_order_when_the_backlog_is_looked_at_before_the_live_lane() -> None:
     queue = open_queue()
-    queue.append(Entry(RecordId(1), 10, HELD_UP))
-    queue.append(Entry(RecordId(2), LIVE_BYTES_MAX - 20, OTHER))
-    queue.append(Entry(RecordId(3), 10, HELD_UP))  # the live lane is full now
-    queue.append(Entry(RecordId(4), 10, HELD_UP))
+    queue.extend([Entry(RecordId(1), 10, HELD_UP)])
+    queue.extend([Entry(RecordId(2), LIVE_BYTES_MAX - 20, OTHER)])
+    queue.extend([Entry(RecordId(3), 10, HELD_UP)])  # the live lane is full now
+    queue.extend([Entry(RecordId(4), 10, HELD_UP)])
     queue.take(Lane.LIVE)
     queue.hold_up(RecordId(1))
     assert queue.head(Lane.BACKLOG) is None
-    queue.append(Entry(RecordId(5), 10, HELD_UP))
+    queue.extend([Entry(RecordId(5), 10, HELD_UP)])
     assert [one.record for one in queue.held_up[HELD_UP].waiting] == [1, 3, 4, 5]
     queue.held_up[HELD_UP].due = Instant(0)
     queue.release(HELD_UP)
@@ -43,10 +43,10 @@ def test_held_up_topic_keeps_its_order_when_the_backlog_is_looked_at_before_the_
 
 def test_held_up_topic_lets_the_backlog_behind_it_go() -> None:
     queue = open_queue()
-    queue.append(Entry(RecordId(1), 10, HELD_UP))
-    queue.append(Entry(RecordId(2), LIVE_BYTES_MAX - 10, HELD_UP))
-    queue.append(Entry(RecordId(3), 10, HELD_UP))
-    queue.append(Entry(RecordId(4), 10, OTHER))
+    queue.extend([Entry(RecordId(1), 10, HELD_UP)])
+    queue.extend([Entry(RecordId(2), LIVE_BYTES_MAX - 10, HELD_UP)])
+    queue.extend([Entry(RecordId(3), 10, HELD_UP)])
+    queue.extend([Entry(RecordId(4), 10, OTHER)])
     queue.take(Lane.LIVE)
     queue.hold_up(RecordId(1))
     assert taken(queue) == [4]
