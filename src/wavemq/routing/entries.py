@@ -124,6 +124,7 @@ class EntryFifo:
         self._first += len(entries)
         if self._first == len(self._records):
             self.size_bytes = 0
+            self._recent = _NO_ENTRIES  # all of a batch may be in there
             if self._first > EMPTIED_MAX:
                 self._cut()
             return
