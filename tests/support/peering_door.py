@@ -11,9 +11,9 @@ import grpc
 
 from wavemq.net.addresses import Address, bound_address, listen
 from wavemq.net.certificate import ServerCertificate
-from wavemq.net.grpc_server import IDLE_SECONDS_MAX, GrpcServer
+from wavemq.net.grpc_server import IDLE_SECONDS_MAX
 from wavemq.net.link import LinkLimits, PeeringListener
-from wavemq.net.reactor import running_reactor
+from wavemq.net.peer_server import serve_links
 from wavemq.wave.hashes import Hash
 from wavemq.wire.handshake import RouterClaim
 
@@ -30,23 +30,21 @@ async def peering_door(
 ) -> AsyncIterator[tuple[PeeringListener, Address]]:
     """Serve methods of a service by name to peers; gives the listener and its address."""
     listening = listen(Address("127.0.0.1", 0))
-    async with running_reactor() as reactor:
-        handler = grpc.method_handlers_generic_handler(service, dict(methods))
-        paths = [f"/{service}/{name}" for name in methods]
-        server = GrpcServer(reactor, handler, paths, idle_s=idle_s)
-        listener = PeeringListener(
-            listening,
-            reactor,
-            server.number,
-            certificate=certificate,
-            claims=claims,
-            limits=limits,
-        )
-        serving = asyncio.ensure_future(listener.serve())
-        try:
-            yield listener, bound_address(listening)
-        finally:
-            serving.cancel()
-            await asyncio.wait({serving})
-            await server.stop()
-            listening.close()
+    served = serve_links(
+        listening,
+        grpc.method_handlers_generic_handler(service, dict(methods)),
+        [f"/{service}/{name}" for name in methods],
+        certificate=certificate,
+        claims=claims,
+        limits=limits,
+        is_compressing=False,
+        idle_s=idle_s,
+    )
+    with contextlib.closing(listening):
+        async with served as listener:
+            serving = asyncio.ensure_future(listener.serve())
+            try:
+                yield listener, bound_address(listening)
+            finally:
+                serving.cancel()
+                await asyncio.wait({serving})

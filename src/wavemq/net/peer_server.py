@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -244,14 +244,35 @@ async def serve_peers(
         claims: what to answer in the handshake, per namespace.
         limits: bounds of links.
     """
+    served = serve_links(
+        listening,
+        PeerService(port).handler(),
+        PATHS,
+        certificate=certificate,
+        claims=claims,
+        limits=limits,
+        is_compressing=True,
+        idle_s=LINK_IDLE_SECONDS_MAX,
+    )
+    async with served as listener:
+        yield listener
+
+
+@asynccontextmanager
+async def serve_links(
+    listening: socket.socket,
+    handler: grpc.GenericRpcHandler,
+    paths: Sequence[str],
+    *,
+    certificate: ServerCertificate,
+    claims: Mapping[Hash, RouterClaim],
+    limits: LinkLimits | None,
+    is_compressing: bool,
+    idle_s: float,
+) -> AsyncIterator[PeeringListener]:
+    """Serve the methods of a service over links, as `serve_peers` does those of site routers."""
     async with running_reactor() as reactor:
-        server = GrpcServer(
-            reactor,
-            PeerService(port).handler(),
-            PATHS,
-            is_compressing=True,
-            idle_s=LINK_IDLE_SECONDS_MAX,
-        )
+        server = GrpcServer(reactor, handler, paths, is_compressing=is_compressing, idle_s=idle_s)
         try:
             yield PeeringListener(
                 listening,

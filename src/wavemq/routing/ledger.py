@@ -207,12 +207,10 @@ class Ledger:
             record = entry.record
             held = self._held[record]
             held.pins -= 1
-            if held.references > 1:
-                held.references -= 1
-                self._evict_if_over_budget(record, held)
-            else:
-                self._remove(record, held)
+            if self._forget(record):
                 gone.append(record)
+            else:
+                self._evict_if_over_budget(record, held)
         self._draft.remove_records(gone)
 
     def release(self, queue_id: QueueId, entries: Sequence[Entry]) -> None:
@@ -228,7 +226,7 @@ class Ledger:
         return len(self._draft.removed_entries) + writing
 
     def _forget(self, record: RecordId) -> bool:
-        """Take one reference from a message; return whether it was the last."""
+        """Take one reference from a message; the last takes it along, and this returns whether."""
         held = self._held.get(record)
         if held is None:
             is_last = self._stored.release(record)
@@ -237,16 +235,11 @@ class Ledger:
         held.references -= 1
         if held.references > 0:
             return False
-        self._remove(record, held)
-        return True
-
-    def _remove(self, record: RecordId, held: _Held) -> None:
-        """Hold a message no longer."""
         if held.message is not None:
             self._resident_bytes -= held.size_bytes
-        if held.is_durable:
-            self._durable_count -= 1
+        self._durable_count -= held.is_durable
         del self._held[record]
+        return True
 
     # --- memory -----------------------------------------------------------------------------
 

@@ -42,8 +42,20 @@ class Dropped:
         """All of them."""
         return (*self.by_length, *self.by_size)
 
+    def after(self, too_large: Sequence[Entry]) -> Dropped:
+        """Return the same behind messages that are over the limit by themselves."""
+        return Dropped(self.by_length, (*too_large, *self.by_size)) if too_large else self
+
 
 NOTHING_DROPPED: Final = Dropped()
+
+
+def told_apart(entries: list[Entry], bytes_max: int) -> tuple[list[Entry], list[Entry]]:
+    """Return what a limit takes, mostly the argument itself, and what is over it by itself."""
+    too_large = [entry for entry in entries if entry.size_bytes > bytes_max]
+    if not too_large:
+        return entries, too_large
+    return [entry for entry in entries if entry.size_bytes <= bytes_max], too_large
 
 
 class HoldingQueue(Protocol):
@@ -144,19 +156,11 @@ class MessageQueue:
             What was dropped to make room; among it messages that are over the limit by themselves,
             since dropping everything else for them would help nobody.
         """
-        bytes_max = self._limits.bytes_max
-        if len(entries) == 1 and entries[0].size_bytes <= bytes_max:
-            self._waiting.extend(entries)
-            return self.trim()
-        fitting = [entry for entry in entries if entry.size_bytes <= bytes_max]
+        fitting, too_large = told_apart(entries, self._limits.bytes_max)
         if fitting:
             self._waiting.extend(fitting)
-        dropped = self.trim()
-        if len(fitting) == len(entries):
-            return dropped
-        too_large = [entry for entry in entries if entry.size_bytes > bytes_max]
         self.dropped_count += len(too_large)
-        return Dropped(dropped.by_length, (*too_large, *dropped.by_size))
+        return self.trim().after(too_large)
 
     def trim(self) -> Dropped:
         """Drop the oldest that wait until the limits hold, and return them."""
@@ -226,11 +230,7 @@ class MessageQueue:
 
     def confirm(self, place: Place) -> Entry | None:
         """Remove what is in flight at a place; None if nothing is."""
-        entry = self._in_flight.pop(place, None)
-        if entry is not None:
-            self._in_flight_bytes -= entry.size_bytes
-            self._attempts.pop(place, None)
-        return entry
+        return next(iter(self.confirm_all((place,))), None)
 
     def confirm_all(self, places: Iterable[Place]) -> list[Entry]:
         """Remove what is in flight at some places, and return it."""

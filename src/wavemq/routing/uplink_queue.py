@@ -21,7 +21,7 @@ from wavemq.clock import Instant
 from wavemq.limits import KIB
 from wavemq.routing.config import QueueLimits
 from wavemq.routing.entries import EntryFifo
-from wavemq.routing.queue import NOTHING_DROPPED, Dropped
+from wavemq.routing.queue import NOTHING_DROPPED, Dropped, told_apart
 from wavemq.routing.records import Entry, LaneKey, Place
 
 LIVE_BYTES_MAX: Final = 64 * KIB
@@ -137,16 +137,11 @@ class UplinkQueue:
         Returns:
             What was dropped to make room; among it messages that alone are over the limit.
         """
-        bytes_max = self._limits.bytes_max
-        too_large = [entry for entry in entries if entry.size_bytes > bytes_max]
-        for entry in entries:
-            if entry.size_bytes <= bytes_max:
-                self._append(entry)
-        dropped = self._trim()
-        if not too_large:
-            return dropped
+        fitting, too_large = told_apart(entries, self._limits.bytes_max)
+        for entry in fitting:
+            self._append(entry)
         self.dropped_count += len(too_large)
-        return Dropped(dropped.by_length, (*too_large, *dropped.by_size))
+        return self._trim().after(too_large)
 
     def _append(self, entry: Entry) -> None:
         is_first = entry.lane not in self._backlog_keys
