@@ -190,15 +190,17 @@ class ConsumeStream(DeliveryStream):
 
     async def close(self) -> None:
         """Say the last, and wait a moment until the router has heard it."""
-        self._sending.cancel()
+        # Not cancelled: that would end the call where a write is under way, with what it says.
+        self._acknowledgements.end()
         try:
             async with asyncio.timeout(CLOSE_SECONDS_MAX):
-                await self.flush()
+                await self._sending
                 await _unless_broken(self._call.done_writing())
                 await self._call.code()
         except TimeoutError:
             pass  # what it did not hear comes again, to whoever subscribes next
         finally:
+            self._sending.cancel()
             self._call.cancel()
 
     async def _send(self, indexes: Sequence[int]) -> None:

@@ -29,6 +29,7 @@ class Acknowledgements:
         self._waiting: list[int] = []
         self._is_any = asyncio.Event()
         self._are_many = asyncio.Event()
+        self._is_ended = False
 
     def add(self, index: int) -> None:
         """Acknowledge a delivery soon."""
@@ -37,9 +38,15 @@ class Acknowledgements:
         if len(self._waiting) >= TOGETHER_MAX:
             self._are_many.set()
 
+    def end(self) -> None:
+        """Have `run` send what waits, and return."""
+        self._is_ended = True
+        self._is_any.set()
+        self._are_many.set()
+
     async def run(self) -> None:
-        """Send for ever what is acknowledged."""
-        while True:
+        """Send what is acknowledged, until the end."""
+        while not self._is_ended:
             await self._is_any.wait()
             try:
                 async with asyncio.timeout(WAIT_SECONDS):
@@ -47,6 +54,7 @@ class Acknowledgements:
             except TimeoutError:
                 pass  # the first has waited long enough
             await self.flush()
+        await self.flush()
 
     async def flush(self) -> None:
         """Send what waits."""
