@@ -14,7 +14,7 @@ FUZZ_SECONDS ?= 3600
 VENV   := .venv
 BIN    := $(VENV)/bin
 LOAD   := bench/load
-KERNEL_SOURCES := kernel/Cargo.toml kernel/Cargo.lock pyproject.toml $(wildcard kernel/src/*.rs kernel/src/*/*.rs)
+KERNEL_SOURCES := kernel/Cargo.toml kernel/Cargo.lock kernel/build.rs pyproject.toml $(wildcard kernel/src/*.rs kernel/src/*/*.rs)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -15,8 +15,10 @@ mod chain;
 mod cityhash;
 mod combs;
 mod composing;
+mod cutting;
 mod decimals;
 mod field;
+mod forming;
 mod frames;
 mod functions;
 mod gt;
@@ -30,12 +32,14 @@ mod lanes;
 mod lines;
 mod lqibe;
 pub mod measured;
-mod messages;
 mod multiples;
 mod points;
 mod protobuf;
 mod signatures;
 mod signed_fields;
+mod signing;
+#[cfg(wide)]
+mod wide;
 mod wkdibe;
 
 use pyo3::prelude::*;
@@ -55,7 +59,8 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<bindings::WkdSecretKey>()?;
     kem_bindings::register(module)?;
     composing::register(module)?;
-    messages::register(module)?;
+    cutting::register(module)?;
+    forming::register(module)?;
     frames::register(module)?;
     functions::register(module)
 }

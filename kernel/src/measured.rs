@@ -9,15 +9,17 @@ use bytes::{Bytes, BytesMut};
 use ed25519_dalek::{Signer, SigningKey};
 
 use crate::composing::compose_parts;
+use crate::cutting::Cut;
+use crate::forming::{form_many, Draft, MessageSigner};
 use crate::frames;
 use crate::hashes::{hash_to_zp, keccak256};
 use crate::http2::framing::{put, Cutter, Encoding};
 use crate::kem::{PatternOpener, PatternTarget};
 use crate::known_keys::KnownKeys;
-use crate::messages::{Cut, Draft, MessageSigner};
 use crate::points::{Scalar, G1, G2};
 use crate::protobuf::{Fields, Put};
 use crate::signatures::Signed;
+use crate::signing::{sign_many, SecretKey};
 use crate::wkdibe::{Attribute, MasterKey, Params};
 
 const PAYLOAD_BYTES: usize = 128;
@@ -102,7 +104,7 @@ fn formed() -> Vec<u8> {
         topic: b"site/building/floor/room/sensor",
         payload: vec![(b"1.1.0.0", &[7; PAYLOAD_BYTES])],
     };
-    signer.form(&draft).1
+    form_many(&[(&signer, draft)]).swap_remove(0).head
 }
 
 fn message() -> Vec<u8> {
@@ -166,7 +168,7 @@ fn form_message(count: usize) {
             topic: black_box(b"site/building/floor/room/sensor"),
             payload: vec![(b"1.1.0.0", &[7; PAYLOAD_BYTES])],
         };
-        black_box(signer.form(&draft));
+        black_box(form_many(&[(&signer, draft)]));
     }
 }
 
@@ -192,9 +194,9 @@ fn digest(count: usize) {
 }
 
 fn sign(count: usize) {
-    let key = SigningKey::from_bytes(&[3; 32]);
+    let key = SecretKey::from_seed(&[3; 32]);
     for _ in 0..count {
-        black_box(key.sign(black_box(&[4; 32])));
+        black_box(sign_many(&[(&key, black_box(&[4; 32]))]));
     }
 }
 

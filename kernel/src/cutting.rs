@@ -1,183 +1,17 @@
-//! Messages between Python's values and the wire: cutting requests, forming and signing messages.
+//! Publish requests cut into their parts.
 //!
-//! Mechanical only: who may publish what is decided elsewhere. The fields, their order and what is signed are those of
-//! wavemq.md 4 and 6; what this does not know (an encrypted publish, a proof of the client's own) it leaves alone.
+//! Mechanical only: who may publish what is decided elsewhere. The fields are those of wavemq.md 4; what this does not
+//! know (an encrypted publish, a proof of the client's own) it leaves alone.
 
 use std::collections::VecDeque;
 
-use ed25519_dalek::hazmat::{raw_sign, ExpandedSecretKey};
-use ed25519_dalek::{SigningKey, VerifyingKey};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
-use sha2::{Sha256, Sha512};
-use sha3::{Digest, Sha3_256};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::bindings::bad;
-use crate::bulk::{in_parallel, locked, unlocked};
-use crate::protobuf::{Field, Fields, Put};
-
-const SIGNATURE_BYTES: usize = 64;
-/// So many signatures take several times as long as a thread takes to begin.
-const SIDE_BY_SIDE_MIN: usize = 32;
-
-/// Who signs messages: keys, and the fields that all of them begin with.
-#[pyclass(frozen)]
-pub struct MessageSigner {
-    key: ExpandedSecretKey,
-    public: VerifyingKey,
-    source: Vec<u8>,
-    location: Vec<u8>,
-    origin_router: Vec<u8>,
-    /// What stands before the 64 bytes of a signature in DER.
-    prefix: Vec<u8>,
-}
-
-#[pymethods]
-impl MessageSigner {
-    /// Takes the seed of the key, the entity's hash, its location (URL, version), the router's id, and the
-    /// beginning of each signature in DER.
-    #[new]
-    fn new(
-        py: Python<'_>,
-        seed: &[u8],
-        source: Vec<u8>,
-        location: (String, i32),
-        origin_router: String,
-        prefix: Vec<u8>,
-    ) -> PyResult<Self> {
-        unlocked(py, || {
-            Self::of(seed, source, location, origin_router, prefix)
-        })?
-    }
-}
-
-impl MessageSigner {
-    pub fn of(
-        seed: &[u8],
-        source: Vec<u8>,
-        (url, version): (String, i32),
-        origin_router: String,
-        prefix: Vec<u8>,
-    ) -> PyResult<Self> {
-        let seed: Zeroizing<[u8; 32]> = Zeroizing::new(
-            seed.try_into()
-                .map_err(|_| bad("the seed of a key has 32 bytes"))?,
-        );
-        let key = SigningKey::from_bytes(&seed);
-        let mut location = Vec::new();
-        if !url.is_empty() {
-            location.bytes_field(1, url.as_bytes());
-        }
-        // A negative number stands as one of 64 bits.
-        location.varint_field(2, i64::from(version) as u64);
-        Ok(Self {
-            key: ExpandedSecretKey::from(key.as_bytes()),
-            public: key.verifying_key(),
-            source,
-            location,
-            origin_router: origin_router.into_bytes(),
-            prefix,
-        })
-    }
-
-    /// Returns the signature in DER, and the fields of a message from `tbs` to `encryptionPartition`.
-    pub fn form(&self, draft: &Draft<'_>) -> (Vec<u8>, Vec<u8>) {
-        let mut hash = Sha3_256::new();
-        hash.update(&self.source);
-        hash.update(draft.namespace);
-        hash.update(draft.topic);
-        for (schema, content) in &draft.payload {
-            hash.update(schema);
-            hash.update(content);
-        }
-        hash.update(&self.origin_router);
-        let digest = hash.finalize();
-        let raw = raw_sign::<Sha512>(&self.key, &digest, &self.public).to_bytes();
-        let mut signature = Vec::with_capacity(self.prefix.len() + SIGNATURE_BYTES);
-        signature.extend_from_slice(&self.prefix);
-        signature.extend_from_slice(&raw);
-
-        let payload_bytes: usize = draft
-            .payload
-            .iter()
-            .map(|(schema, content)| schema.len() + content.len() + 24)
-            .sum();
-        let mut tbs = Vec::with_capacity(192 + draft.topic.len() + payload_bytes);
-        tbs.bytes_field(1, &self.source);
-        tbs.bytes_field(2, &self.location);
-        tbs.bytes_field(3, draft.namespace);
-        tbs.bytes_field(4, draft.topic);
-        for (schema, content) in &draft.payload {
-            let mut object = Vec::with_capacity(schema.len() + content.len() + 16);
-            if !schema.is_empty() {
-                object.bytes_field(1, schema);
-            }
-            if !content.is_empty() {
-                object.bytes_field(2, content);
-            }
-            tbs.bytes_field(5, &object);
-        }
-        if !self.origin_router.is_empty() {
-            tbs.bytes_field(6, &self.origin_router);
-        }
-        let mut head = Vec::with_capacity(tbs.len() + signature.len() + 16);
-        head.bytes_field(3, &tbs);
-        head.bytes_field(4, &signature);
-        (signature, head)
-    }
-}
-
-/// What is signed, beside what its signer adds.
-pub struct Draft<'a> {
-    pub namespace: &'a [u8],
-    pub topic: &'a [u8],
-    pub payload: Vec<(&'a [u8], &'a [u8])>,
-}
-
-type DraftIn<'py> = (
-    PyRef<'py, MessageSigner>,
-    Bound<'py, PyBytes>,
-    Bound<'py, PyString>,
-    Vec<(Bound<'py, PyString>, Bound<'py, PyBytes>)>,
-);
-
-/// Signs messages (signer, namespace, topic, payload); of each returns the signature in DER and the fields of the
-/// message from `tbs` on.
-#[pyfunction]
-fn form_messages<'py>(
-    py: Python<'py>,
-    drafts: Vec<DraftIn<'py>>,
-) -> PyResult<Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>> {
-    let mut work = Vec::with_capacity(drafts.len());
-    for (signer, namespace, topic, payload) in &drafts {
-        let mut objects = Vec::with_capacity(payload.len());
-        for (schema, content) in payload {
-            objects.push((schema.to_str()?.as_bytes(), content.as_bytes()));
-        }
-        let draft = Draft {
-            namespace: namespace.as_bytes(),
-            topic: topic.to_str()?.as_bytes(),
-            payload: objects,
-        };
-        work.push((&**signer, draft));
-    }
-    let formed: Vec<_> = unlocked(py, || {
-        if work.len() < SIDE_BY_SIDE_MIN {
-            work.iter()
-                .map(|(signer, draft)| signer.form(draft))
-                .collect()
-        } else {
-            in_parallel(&work, |(signer, draft)| signer.form(draft))
-        }
-    })?;
-    let to_python = |(signature, head): &(Vec<u8>, Vec<u8>)| {
-        (PyBytes::new(py, signature), PyBytes::new(py, head))
-    };
-    locked(py, || formed.iter().map(to_python).collect())
-}
-
-// --- cutting ------------------------------------------------------------------------------------
+use crate::bulk::locked;
+use crate::protobuf::{Field, Fields};
 
 /// Connections whose last perspective is remembered.
 const PERSPECTIVES_MAX: usize = 256;
@@ -395,8 +229,6 @@ impl PublishCutter {
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<MessageSigner>()?;
     module.add_class::<PublishCutter>()?;
-    module.add_function(wrap_pyfunction!(form_messages, module)?)?;
     module.add_function(wrap_pyfunction!(cut_frames, module)?)
 }
