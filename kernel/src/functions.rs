@@ -105,40 +105,6 @@ fn wal_chain(
     locked(py, || chain::wal_chain(data, is_big_endian, sums.0, sums.1))
 }
 
-/// Append a frame to the log of a journal, durably, and mark it; return the bytes that it took, or 0 if there is no room.
-///
-/// `place` has salt, sequence, and the next numbers of queues and records.
-#[pyfunction]
-fn append_frame(
-    py: Python<'_>,
-    files: (i32, i32),
-    room: (u64, u64),
-    place: (u64, u64, u64, u64),
-    meta: Bound<'_, PyBytes>,
-    blobs: Vec<Bound<'_, PyBytes>>,
-) -> PyResult<usize> {
-    let place = append::Place {
-        salt: place.0,
-        sequence: place.1,
-        next_queue: place.2,
-        next_record: place.3,
-    };
-    let meta = meta.as_bytes();
-    let blobs: Vec<&[u8]> = blobs.iter().map(|one| one.as_bytes()).collect();
-    let written = unlocked(py, || {
-        let (offset, end) = room;
-        let Some(frame) = append::frame(&place, meta, &blobs) else {
-            return Ok(0);
-        };
-        if offset + frame.len() as u64 > end {
-            return Ok(0);
-        }
-        append::write_durably(files.0, offset, &frame, files.1, &place.mark())?;
-        Ok::<usize, std::io::Error>(frame.len())
-    })??;
-    Ok(written)
-}
-
 /// The bit of so many bytes that alone changes their CRC-32 by `change`.
 #[pyfunction]
 fn flipped_bit(py: Python<'_>, size_bytes: usize, change: u32) -> PyResult<Option<usize>> {
@@ -408,7 +374,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(cityhash128, module)?)?;
     module.add_function(wrap_pyfunction!(wal_chain, module)?)?;
     module.add_function(wrap_pyfunction!(page_sums, module)?)?;
-    module.add_function(wrap_pyfunction!(append_frame, module)?)?;
     module.add_function(wrap_pyfunction!(flipped_bit, module)?)?;
     module.add_function(wrap_pyfunction!(parse_integers, module)?)?;
     module.add_function(wrap_pyfunction!(hash_to_zp, module)?)?;

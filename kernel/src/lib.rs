@@ -1,9 +1,9 @@
 //! The kernel: mechanical work in bulk, decided elsewhere.
 //!
-//! It owns HTTP/2 with TLS and the framing of gRPC, cutting, signing and composing messages, BLS12-381 arithmetic in
-//! WAVE's encodings, WKD-IBE, LQ-IBE, Ed25519, hash functions that the standard library lacks, the checksum of SQLite's
-//! log, and reading numbers in bulk. It holds no policy. Bytes from outside are checked to be canonical, on the curve
-//! and in the subgroup before any arithmetic; errors are values.
+//! It owns HTTP/2 with TLS and the framing of gRPC, cutting, signing and composing messages, appending to the log of a
+//! journal, BLS12-381 arithmetic in WAVE's encodings, WKD-IBE, LQ-IBE, Ed25519, hash functions that the standard library
+//! lacks, the checksum of SQLite's log, and reading numbers in bulk. It holds no policy. Bytes from outside are checked to
+//! be canonical, on the curve and in the subgroup before any arithmetic; errors are values.
 
 #[cfg(target_os = "linux")]
 mod alarm;
@@ -30,6 +30,7 @@ mod known_keys;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod lines;
+mod log_writer;
 mod lqibe;
 pub mod measured;
 mod multiples;
@@ -52,6 +53,7 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     )?;
     #[cfg(target_os = "linux")]
     module.add_class::<alarm::Alarm>()?;
+    module.add_class::<log_writer::LogWriter>()?;
     module.add_class::<http2::Http2>()?;
     module.add_class::<http2::ServerTls>()?;
     module.add_class::<bindings::WkdParams>()?;

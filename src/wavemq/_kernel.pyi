@@ -21,6 +21,47 @@ class Alarm:
     def take(self) -> bool:
         """Take note of a ring; return whether there was one."""
 
+class LogWriter:
+    """Writes frames to the log of a journal, one at a time."""
+
+    def __new__(cls) -> Self: ...
+    def fileno(self) -> int:
+        """Readable when what was begun has ended."""
+
+    def append(
+        self,
+        files: tuple[int, int],
+        room: tuple[int, int],
+        place: tuple[int, int, int, int],
+        meta: bytes,
+        blobs: list[bytes],
+    ) -> int:
+        """Append a frame, durably; return the bytes that it took, or 0 if there is no room.
+
+        Args:
+            files: descriptors of the log and of the mark beside it.
+            room: where the frame begins, and the end of the file.
+            place: salt, sequence, and the next numbers of queues and records.
+            meta: numbers that mean nothing here.
+            blobs: what follows, each with a checksum of its own.
+        """
+
+    def begin(
+        self,
+        files: tuple[int, int],
+        room: tuple[int, int],
+        place: tuple[int, int, int, int],
+        meta: bytes,
+        blobs: list[bytes],
+    ) -> int:
+        """Begin to append a frame, which goes on beside the interpreter; else as `append`."""
+
+    def end(self) -> None:
+        """Wait for the end of what was begun, once; raise what it failed with."""
+
+    def take(self) -> None:
+        """Take note that the descriptor was readable."""
+
 class WkdParams:
     """Public parameters of one WKD-IBE system, decoded and checked."""
 
@@ -112,13 +153,6 @@ def ed25519_verify_many(signed: Sequence[tuple[bytes, bytes, bytes]]) -> list[bo
 def panic_for_test() -> None: ...
 def cityhash128(data: bytes) -> tuple[int, int]: ...
 def page_sums(path: Path, page_bytes: int) -> bytes: ...
-def append_frame(
-    files: tuple[int, int],
-    room: tuple[int, int],
-    place: tuple[int, int, int, int],
-    meta: bytes,
-    blobs: list[bytes],
-) -> int: ...
 def flipped_bit(size_bytes: int, change: int) -> int | None: ...
 def wal_chain(
     data: bytes | memoryview, is_big_endian: bool, sums: tuple[int, int]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import inf
 from typing import Final, TypeVar, assert_never
@@ -18,11 +17,12 @@ from typing import Final, TypeVar, assert_never
 import structlog
 
 from wavemq.clock import NANOSECONDS_PER_MILLISECOND, NANOSECONDS_PER_SECOND, Clock, Instant
-from wavemq.errors import InternalError, WaveMQError
+from wavemq.errors import InternalError
 from wavemq.messages.message import Message
 from wavemq.messages.verified import Verified
 from wavemq.net.transport import Answer as Told
 from wavemq.net.uplink import Uplink
+from wavemq.router.disk_work import DiskWork, Done
 from wavemq.router.machine import Failed, Machine, OwnMachine
 from wavemq.router.reader import QueueReader, ReaderPort
 from wavemq.router.recording import Recorder
@@ -52,8 +52,6 @@ from wavemq.routing.events import (
     Event,
     JournalFailed,
     JournalWritten,
-    RecordsRead,
-    RecordsUnread,
     RequestId,
     TimerFired,
 )
@@ -96,7 +94,7 @@ class Driver:
 
     Args:
         core: what decides.
-        recorder: performs what concerns the disk, in threads of its own.
+        recorder: performs what concerns the disk, beside the event loop.
         uplinks: by namespace; filled before the first event.
         clock: tells the time.
         machine: makes threads and alarms.
@@ -112,13 +110,10 @@ class Driver:
     ) -> None:
         machine = machine or OwnMachine()
         self._core = core
-        self._recorder = recorder
         self._uplinks = uplinks
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._writer = machine.worker("wavemq-journal")
-        self._fetcher = machine.worker("wavemq-records")
-        self._searcher = ThreadPoolExecutor(1, thread_name_prefix="wavemq-retained")
+        self._disk = DiskWork(recorder, machine, self._note_done)
         self._inbox: list[Event] = []
         self._is_scheduled = False
         self._company_due = inf
@@ -235,11 +230,7 @@ class Driver:
         Raises:
             StorageFaultError: the disk fails.
         """
-        batches = self._recorder.retained(order.namespace, order.topic_filter)
-        while True:
-            batch = await self._loop.run_in_executor(self._searcher, next, batches, None)
-            if batch is None:
-                return
+        async for batch in self._disk.retained(order):
             yield batch
 
     @property
@@ -277,9 +268,7 @@ class Driver:
         except TimeoutError:
             _log.warning("disk_slow", reason="stopping before everything was written")
         self._alarm.close()
-        for worker in (self._writer, self._fetcher):
-            await worker.aclose()
-        await self._loop.run_in_executor(None, self._searcher.shutdown)
+        await self._disk.aclose()
 
     async def _wait_quiet(self) -> None:
         """Return when the core has nothing to write, nor gathers anything to write soon."""
@@ -344,9 +333,9 @@ class Driver:
                 # The write holds all that was reported so far: the core has one at a time.
                 self._settling += self._unsettled
                 self._unsettled = []
-                self._writer.run(partial(self._write, effect), self._note_done)
+                self._disk.write(effect)
             case ReadRecords():
-                self._fetcher.run(partial(self._read, effect), self._note_done)
+                self._disk.read(effect)
             case AcceptSubscription() | ReadRetained() | ForwardQuery():
                 self._requests.pop(effect.request)(effect)
             case Deliver(consumer, deliveries):
@@ -385,9 +374,7 @@ class Driver:
 
     # --- disk -------------------------------------------------------------------------------
 
-    def _note_done(
-        self, event: JournalWritten | JournalFailed | RecordsRead | RecordsUnread | Failed
-    ) -> None:
+    def _note_done(self, event: Done) -> None:
         if isinstance(event, Failed):
             if not self._failure.done():
                 reason = repr(event.error)
@@ -400,19 +387,6 @@ class Driver:
                 self._settle()
         self.note(event)
         self.turn()
-
-    def _write(self, effect: WriteJournal) -> JournalWritten | JournalFailed:
-        try:
-            self._recorder.write(effect.changes)
-        except WaveMQError as error:
-            return JournalFailed(effect.batch, error)
-        return JournalWritten(effect.batch)
-
-    def _read(self, effect: ReadRecords) -> RecordsRead | RecordsUnread:
-        try:
-            return RecordsRead(self._recorder.read(effect.records))
-        except WaveMQError as error:
-            return RecordsUnread(effect.records, error)
 
     # --- time -------------------------------------------------------------------------------
 

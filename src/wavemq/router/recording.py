@@ -2,8 +2,8 @@
 
 Owns the encoding of records, queues and retained messages, and the router's id. Refuses to decide
 anything. Fault model: the disk may fail or hold unsound bytes, which journals find by checksum;
-what is sound but does not parse counts as corrupt too. All calls block: `write` belongs to one
-thread, `read` and `retained` may come from others.
+what is sound but does not parse counts as corrupt too. All calls but `begin` block; there is one
+write at a time, `read` and `retained` may come from other threads.
 """
 
 from __future__ import annotations
@@ -116,6 +116,22 @@ class Recorder:
                 ]
             )
         self._journal.write(_batch(changes))
+
+    def begin(self, changes: JournalChanges) -> bool:
+        """Begin to perform a `WriteJournal`; False: it would take long, so `write` is to do it."""
+        return not changes.retained and self._journal.begin(_batch(changes))
+
+    def end(self) -> None:
+        """Wait for the end of what was begun; call it once.
+
+        Raises:
+            StorageFaultError: report `JournalFailed` with it.
+        """
+        self._journal.end()
+
+    def descriptor(self) -> int | None:
+        """Return what is readable when what was begun has ended; None if nothing ever begins."""
+        return self._journal.descriptor()
 
     def read(
         self, records: Sequence[RecordId]

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from wavemq._kernel import append_frame
+from wavemq._kernel import LogWriter
 from wavemq.storage.durable import replace_file
 from wavemq.storage.journal import JournalBatch
 from wavemq.storage.log_frames import HEADER, MAGIC, Header, Proofs, decoded, encoded, header_at
@@ -93,6 +93,8 @@ class AppendLog:
         self._end: int | None = None
         self._proofs = Proofs()
         self._file = self._mark_file = -1
+        self._writer = LogWriter()
+        self._begun: _Begun | None = None
 
     # --- at the start -----------------------------------------------------------------------
 
@@ -222,30 +224,72 @@ class AppendLog:
         try:
             is_written = self._write(meta, blobs, numbers)
         except OSError:
-            self._proofs.forget_since(known_count)
-            # What of the frame is there was refused, and must not come back at the next start.
-            with contextlib.suppress(OSError):  # then the next frame takes its place
-                os.pwrite(self._file, bytes(HEADER.size), self._end or 0)
+            self._take_back(known_count)
             raise
         if not is_written:
             self._proofs.forget_since(known_count)
         return is_written
 
+    def begin(self, batch: JournalBatch, numbers: tuple[int, int]) -> bool:
+        """Begin to append a batch, which goes on by itself; arguments and result as `append`.
+
+        Nothing else may be done until `end` has told how it ended.
+        """
+        known_count = len(self._proofs.indexes)
+        meta, blobs = encoded(batch, self._proofs)
+        frame_bytes = self._writer.begin(*self._next_frame(numbers), meta, blobs)
+        if frame_bytes:
+            self._begun = _Begun(known_count, frame_bytes)
+        else:
+            self._proofs.forget_since(known_count)
+        return frame_bytes > 0
+
+    def end(self) -> None:
+        """Wait for the end of what was begun.
+
+        Raises:
+            OSError: nothing was appended.
+        """
+        begun, self._begun = self._begun, None
+        assert begun is not None, "something was begun"
+        try:
+            self._writer.end()
+        except OSError:
+            self._take_back(begun.known_count)
+            raise
+        self._advance(begun.frame_bytes)
+
+    def descriptor(self) -> int:
+        """Return what is readable when something that was begun has ended, until `take_note`."""
+        return self._writer.fileno()
+
+    def take_note(self) -> None:
+        """Take note that the descriptor was readable."""
+        self._writer.take()
+
     def _write(self, meta: bytes, blobs: list[bytes], numbers: tuple[int, int]) -> bool:
+        frame_bytes = self._writer.append(*self._next_frame(numbers), meta, blobs)
+        if frame_bytes:
+            self._advance(frame_bytes)
+        return frame_bytes > 0
+
+    def _next_frame(self, numbers: tuple[int, int]) -> _NextFrame:
+        """Return files, room and place of the next frame, as the kernel takes them."""
         assert self._end is not None, "it was emptied"
-        salt, sequence = self._place
-        written = append_frame(
-            (self._file, self._mark_file),
-            (self._end, self._size_bytes),
-            (salt, sequence, *numbers),
-            meta,
-            blobs,
-        )
-        if not written:
-            return False
-        self._end = _aligned(self._end + written)
-        self._place = Position(salt, sequence + 1)
-        return True
+        assert self._begun is None, "what was begun has ended"
+        files, room = (self._file, self._mark_file), (self._end, self._size_bytes)
+        return files, room, (*self._place, *numbers)
+
+    def _advance(self, frame_bytes: int) -> None:
+        assert self._end is not None, "it was emptied"
+        self._end = _aligned(self._end + frame_bytes)
+        self._place = Position(self._place.salt, self._place.sequence + 1)
+
+    def _take_back(self, known_count: int) -> None:
+        """Clear what there is of a frame that was refused: it must not come back at a start."""
+        self._proofs.forget_since(known_count)
+        with contextlib.suppress(OSError):  # then the next frame takes its place
+            os.pwrite(self._file, bytes(HEADER.size), self._end or 0)
 
     def used_bytes(self) -> int:
         """Return how much of the file holds frames; the rest is there to be used."""
@@ -258,6 +302,17 @@ class AppendLog:
             if descriptor >= 0:
                 os.close(descriptor)
         self._file = self._mark_file = -1
+
+
+_NextFrame = tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A frame on its way to the disk; `known_count` proofs were known before it."""
+
+    known_count: int
+    frame_bytes: int
 
 
 def _aligned(at: int) -> int:

@@ -193,7 +193,10 @@ class JournalStatistics:
 
 
 class Journal(Protocol):
-    """Keeps queues of records. Calls block; `write` comes from one thread, `read` from any."""
+    """Keeps queues of records.
+
+    Calls block, except `begin`. There is one write at a time; `read` may come from any thread.
+    """
 
     def contents(self) -> JournalContents:
         """Return what was written and not removed.
@@ -208,6 +211,30 @@ class Journal(Protocol):
 
         Raises:
             StorageFaultError: nothing was written.
+        """
+        ...
+
+    def begin(self, batch: JournalBatch) -> bool:
+        """Begin to write changes, if that neither takes long nor waits for anybody.
+
+        Returns:
+            Whether it was begun: the write goes on by itself, and is durable when `end` returns.
+            If not, it is for `write`.
+        """
+        ...
+
+    def end(self) -> None:
+        """Wait for the end of what was begun; call it once, before the next write.
+
+        Raises:
+            StorageFaultError: nothing was written.
+        """
+        ...
+
+    def descriptor(self) -> int | None:
+        """Return a file descriptor that is readable when what was begun has ended, until `end`.
+
+        None where nothing is ever begun.
         """
         ...
 
@@ -242,3 +269,18 @@ class Journal(Protocol):
     def close(self) -> None:
         """Release files; nothing else may be called after."""
         ...
+
+
+class WritesWhole:
+    """A journal that begins no write: all go through `write`."""
+
+    def begin(self, batch: JournalBatch) -> bool:
+        """Leave it to `write`."""
+        del batch
+        return False
+
+    def end(self) -> None:
+        """Nothing was begun."""
+
+    def descriptor(self) -> None:
+        """Return nothing to wait for."""

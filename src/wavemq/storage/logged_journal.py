@@ -10,7 +10,8 @@ since the transaction says how far the log is settled.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -56,6 +57,8 @@ class LoggedJournal:
         # Whatever the file holds may be removed, until `contents` has looked.
         self._settled_record = RECORD_MAX
         self._overlay = Overlay(1, 1, self._settled_record)
+        self._begun: JournalBatch | None = None
+        self._failure: StorageFaultError | None = None
         self._path = directory / FILE_NAME
         self._file = SqliteJournal(directory)
         self._log = AppendLog(self._path, log_bytes)
@@ -86,14 +89,9 @@ class LoggedJournal:
 
     def write(self, batch: JournalBatch) -> None:
         """Write changes, durably; on an error nothing was written."""
-        with self._lock, mapped_errors(self._path):
+        with self._alone(), mapped_errors(self._path):
             overlay = self._overlay
-            if (
-                overlay.row_count >= self._rows_max
-                or overlay.is_full_of_identities
-                or overlay.is_contradicted_by(batch)
-                or not self._log.is_ready
-            ):
+            if self._must_settle(batch):
                 overlay = self._settle()
             if not self._log.append(batch, overlay.next_numbers(batch)):
                 overlay = self._settle()
@@ -102,6 +100,62 @@ class LoggedJournal:
                     return
             overlay.apply(batch)
             self._write_count += 1
+
+    def begin(self, batch: JournalBatch) -> bool:
+        """Begin to write changes; False: it would take long, so `write` is to do it."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if self._must_settle(batch):
+                return False
+            with mapped_errors(self._path):
+                if not self._log.begin(batch, self._overlay.next_numbers(batch)):
+                    return False
+            self._begun = batch
+            return True
+        finally:
+            self._lock.release()
+
+    def end(self) -> None:
+        """Wait for the end of what was begun; on an error nothing was written."""
+        with self._alone():
+            failure, self._failure = self._failure, None
+            self._log.take_note()
+        if failure is not None:
+            raise failure
+
+    def descriptor(self) -> int:
+        """Return what is readable when what was begun has ended, until `end`."""
+        return self._log.descriptor()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let nobody else in, and nothing be under way."""
+        with self._lock:
+            begun, self._begun = self._begun, None
+            if begun is not None:
+                self._end(begun)
+            yield
+
+    def _end(self, begun: JournalBatch) -> None:
+        try:
+            with mapped_errors(self._path):
+                self._log.end()
+        except StorageFaultError as error:
+            self._failure = error
+        else:
+            self._overlay.apply(begun)
+            self._write_count += 1
+
+    def _must_settle(self, batch: JournalBatch) -> bool:
+        """Return whether the net changes go into the file before a batch is appended."""
+        overlay = self._overlay
+        return (
+            overlay.row_count >= self._rows_max
+            or overlay.is_full_of_identities
+            or overlay.is_contradicted_by(batch)
+            or not self._log.is_ready
+        )
 
     def _write_through(self, batch: JournalBatch) -> None:
         """Write what is larger than the log into the file."""
@@ -132,7 +186,7 @@ class LoggedJournal:
 
     def contents(self) -> JournalContents:
         """Return what was written and not removed; unsound queues are set aside."""
-        with self._lock, mapped_errors(self._path):
+        with self._alone(), mapped_errors(self._path):
             overlay = self._overlay
             if not overlay.is_untouched:
                 overlay = self._settle()
@@ -169,12 +223,12 @@ class LoggedJournal:
 
     def keep_setting(self, name: str, value: bytes) -> None:
         """Keep a small value under a name, durably."""
-        with self._lock:
+        with self._alone():
             self._file.keep_setting(name, value)
 
     def statistics(self) -> JournalStatistics:
         """Return counts, of what the file holds when the log has gone into it."""
-        with self._lock, mapped_errors(self._path):
+        with self._alone(), mapped_errors(self._path):
             if not self._overlay.is_untouched:
                 self._settle()
         found = self._file.statistics()
@@ -188,7 +242,7 @@ class LoggedJournal:
 
     def close(self) -> None:
         """Release the files; what the log holds goes into the file of queues if it can."""
-        with self._lock:
+        with self._alone():
             try:
                 if not self._overlay.is_untouched:
                     with mapped_errors(self._path):

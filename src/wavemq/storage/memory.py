@@ -20,6 +20,7 @@ from wavemq.storage.journal import (
     QueueContents,
     QueueRow,
     RecordRow,
+    WritesWhole,
 )
 from wavemq.storage.retained import (
     PAGE_BYTES_MAX,
@@ -32,7 +33,7 @@ from wavemq.storage.retained import (
 _ABSENT: Final = "there is no such record"
 
 
-class MemoryJournal:
+class MemoryJournal(WritesWhole):
     """A `Journal` in memory."""
 
     def __init__(self) -> None:

@@ -23,6 +23,7 @@ from wavemq.storage.journal import (
     JournalStatistics,
     QueueContents,
     RecordRow,
+    WritesWhole,
 )
 from wavemq.storage.sqlite_file import SqliteFile, checksum
 
@@ -86,7 +87,7 @@ def _entry_sum(queue: int, record: int, size_bytes: int, lane: int) -> int:
     return (total + (lane & 0xFFFF_FFFF) * 3 + (lane >> 32)) & 0x3FFF_FFFF_FFFF
 
 
-class SqliteJournal:
+class SqliteJournal(WritesWhole):
     """A `Journal` in a file of a directory.
 
     Args:

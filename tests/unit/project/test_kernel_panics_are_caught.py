@@ -30,6 +30,7 @@ TRIVIAL = {
     "LqOpener.__repr__",
     "Alarm.fileno",
     "Http2.fileno",
+    "LogWriter.fileno",
     # Keep what they are given.
     "MessageCutter.new",
     "MessageVerifier.new",
@@ -38,6 +39,8 @@ TRIVIAL = {
     "Alarm.new",
     "Alarm.set",
     "Alarm.take",
+    "LogWriter.new",
+    "LogWriter.take",
     # Give an order to the network's thread, which catches its own panics.
     "Http2.flush",
     "Http2.panic_for_test",

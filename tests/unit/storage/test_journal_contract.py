@@ -24,7 +24,17 @@ from wavemq.storage.sqlite_journal import SqliteJournal
 PROOF = b"proof" * 10_000
 
 
-@pytest.fixture(params=["memory", "sqlite", "logged", "small log"])
+class BegunWrites(LoggedJournal):
+    """A journal whose writes go on by themselves where they can."""
+
+    def write(self, batch: JournalBatch) -> None:
+        if self.begin(batch):
+            self.end()
+        else:
+            super().write(batch)
+
+
+@pytest.fixture(params=["memory", "sqlite", "logged", "small log", "begun", "begun, small log"])
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
     opened: Journal
     match request.param:
@@ -34,8 +44,12 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]
             opened = SqliteJournal(tmp_path)
         case "logged":
             opened = LoggedJournal(tmp_path)
-        case _:  # settled now and then
+        case "small log":  # settled now and then
             opened = LoggedJournal(tmp_path, log_bytes=70_000, rows_max=3)
+        case "begun":
+            opened = BegunWrites(tmp_path)
+        case _:
+            opened = BegunWrites(tmp_path, log_bytes=70_000, rows_max=3)
     yield opened
     opened.close()
 

@@ -6,6 +6,7 @@ import errno
 import os
 import random
 import resource
+import select
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -268,3 +269,64 @@ def test_log_of_another_size_is_read_and_made_anew(tmp_path: Path) -> None:
     assert again.statistics().records == 3
     again.close()
     assert (copy / FILE_NAME).stat().st_size == 2 * LOG_BYTES
+
+
+def is_readable(journal: LoggedJournal, wait_s: float = 0.0) -> bool:
+    return bool(select.select([journal.descriptor()], [], [], wait_s)[0])
+
+
+def test_begun_write_goes_on_by_itself_and_rings_when_it_is_durable(tmp_path: Path) -> None:
+    journal = filled(tmp_path / "a", 1)
+    assert not is_readable(journal)
+    assert journal.begin(batch_of(2))
+    assert is_readable(journal, 10.0)
+    copy = killed(tmp_path / "a")
+    journal.end()
+    assert not is_readable(journal), "each ring is taken note of"
+    assert journal.read([2])[2] == batch_of(2).records[0]
+    journal.close()
+    assert waiting(copy) == [1, 2]
+
+
+def test_others_wait_for_what_was_begun_and_its_end_is_told_all_the_same(tmp_path: Path) -> None:
+    journal = filled(tmp_path, 1)
+    assert journal.begin(batch_of(2))
+    assert journal.statistics().records == 2
+    assert is_readable(journal)
+    journal.end()
+    assert journal.begin(batch_of(3))
+    journal.close()
+    assert waiting(tmp_path) == [1, 2, 3]
+
+
+def test_write_that_would_take_long_is_not_begun(tmp_path: Path) -> None:
+    journal = filled(tmp_path, 1)
+    too_large = JournalBatch(records=[RecordRow(2, b"x" * LOG_BYTES, PROOF)])
+    assert not journal.begin(too_large)
+    journal.write(too_large)
+    journal.write(batch_of(3))
+    assert not is_readable(journal)
+    assert journal.statistics().records == 3
+    with journal._lock:
+        assert not journal.begin(batch_of(4)), "somebody else is at the files"
+    journal.close()
+
+
+def test_full_disk_keeps_nothing_of_a_begun_write(tmp_path: Path) -> None:
+    journal = filled(tmp_path, 2)
+    with full_disk():
+        assert journal.begin(batch_of(3))
+        assert is_readable(journal, 10.0)
+        with pytest.raises(StorageFaultError, match="File too large"):
+            journal.end()
+        assert journal.begin(batch_of(4))
+        with pytest.raises(StorageFaultError):
+            journal.statistics()
+        # The failure is told to whoever began it all the same.
+        with pytest.raises(StorageFaultError, match="File too large"):
+            journal.end()
+    assert journal.begin(batch_of(5))
+    journal.end()
+    copy = killed(tmp_path)
+    journal.close()
+    assert waiting(copy) == [1, 2, 5]
