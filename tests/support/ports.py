@@ -11,6 +11,7 @@ from wavemq.messages.message import Message, PayloadObject, QueryRequest, Subscr
 from wavemq.messages.topic import Topic
 from wavemq.net.transport import (
     Answer,
+    AtOnce,
     ConnectionStatus,
     Consumption,
     Deliveries,
@@ -60,15 +61,16 @@ class ScriptedDeliveries(Deliveries):
     written: int = 0
     is_closed: bool = False
 
-    async def take(self) -> Sequence[Message]:
+    async def take(self, at_once: AtOnce[Message] | None = None) -> Sequence[Message]:
+        del at_once  # it may be asked, and is not
         self.taken += 1
         found = await self.queue.get()
         if isinstance(found, WaveMQError):
             raise found
         return found
 
-    def note_written(self) -> None:
-        self.written += 1
+    def note_written(self, count: int) -> None:
+        self.written += count
 
     async def aclose(self) -> None:
         self.is_closed = True
@@ -85,7 +87,8 @@ class ScriptedConsumption(Consumption):
     returned: list[tuple[int, float]] = field(default_factory=list)
     last: int = 0
 
-    async def take(self) -> Sequence[Delivery]:
+    async def take(self, at_once: AtOnce[Delivery] | None = None) -> Sequence[Delivery]:
+        del at_once
         batch = await self.deliveries.take()
         first, self.last = self.last + 1, self.last + len(batch)
         return [Delivery(Place(index), message) for index, message in enumerate(batch, first)]

@@ -10,11 +10,12 @@ acknowledge is then delivered to the next one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Final
 
 from wavemq.limits import MIB
 from wavemq.messages.message import Message
+from wavemq.net.delivering import Outlet
 from wavemq.net.transport import Consumption
 from wavemq.routing.effects import Delivery
 from wavemq.wire.calls import ConsumeCommand
@@ -33,7 +34,7 @@ RESPONSE_BYTES_MAX: Final = MIB
 async def serve_consumption(
     consumption: Consumption,
     commands: AsyncIterator[ConsumeCommand],
-    write: Callable[[bytes], Awaitable[None]],
+    outlet: Outlet,
     to_parts: Callable[[Message], Parts],
 ) -> None:
     """Deliver until the reader has said all it had to say; closes the consumption.
@@ -41,7 +42,7 @@ async def serve_consumption(
     Args:
         consumption: what to deliver.
         commands: of the reader; they end when it has done with all.
-        write: sends a response, and waits while the reader does not read.
+        outlet: takes responses.
         to_parts: how messages are sent.
 
     Raises:
@@ -49,7 +50,7 @@ async def serve_consumption(
         WaveMQError: the subscription failed, or a command is not allowed.
     """
     obeying = asyncio.ensure_future(_obey(consumption, commands))
-    delivering = asyncio.ensure_future(_deliver(consumption, write, to_parts))
+    delivering = asyncio.ensure_future(_deliver(consumption, outlet, to_parts))
     try:
         await asyncio.wait({obeying, delivering}, return_when=asyncio.FIRST_COMPLETED)
         if delivering.done():
@@ -62,13 +63,20 @@ async def serve_consumption(
 
 async def _deliver(
     consumption: Consumption,
-    write: Callable[[bytes], Awaitable[None]],
+    outlet: Outlet,
     to_parts: Callable[[Message], Parts],
 ) -> None:
     """Deliver until the queue ends, which is an error, or somebody has heard enough."""
+
+    def at_once(batch: Sequence[Delivery]) -> bool:
+        has_room = outlet.has_room
+        if has_room:
+            outlet.write_now(list(_responses(batch, to_parts)))
+        return has_room
+
     while True:
-        for response in _responses(await consumption.take(), to_parts):
-            await write(response)
+        for response in _responses(await consumption.take(at_once), to_parts):
+            await outlet.write_ahead(response)
 
 
 async def _obey(consumption: Consumption, commands: AsyncIterator[ConsumeCommand]) -> None:

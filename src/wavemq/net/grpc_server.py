@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 
@@ -87,7 +88,7 @@ class ServedCall(CallEvents, Generic[ResponseT]):
         self._written_count = 0
         self._unwritten_bytes = 0
         # Of each message that has not left: its size, and what is told when it has.
-        self._unwritten: deque[tuple[int, Callable[[], None] | None]] = deque()
+        self._unwritten: deque[tuple[int, Callable[[int], None] | None]] = deque()
         self._writers: list[tuple[int, asyncio.Future[None]]] = []
         self._is_over = False
 
@@ -117,28 +118,43 @@ class ServedCall(CallEvents, Generic[ResponseT]):
         await self._wait_written(0)
 
     async def write_ahead(self, response: bytes) -> None:
-        """Send an encoded message, and wait only where much has not left for the network.
+        """Send an encoded message, where much has not left for the network after a wait for room.
 
         Raises:
             asyncio.CancelledError: the caller has gone.
         """
-        self._write([response])
         await self._wait_room()
+        self._write([response])
 
     def write_last(self, response: ResponseT | bytes) -> None:
         """Send the last message, without waiting; a caller who does not take it loses it."""
         if not self._is_over:
             self._write([self._encode(response)])
 
-    async def write_all(self, responses: Sequence[bytes], note_written: Callable[[], None]) -> None:
-        """Send encoded messages together as `write_ahead` does, and tell of each that it has left.
+    async def write_all(
+        self, responses: Sequence[bytes], note_written: Callable[[int], None]
+    ) -> None:
+        """Send encoded messages together as `write_ahead` does, and tell how many have left.
 
         Those that have left are told of also when the caller goes away meanwhile.
         """
-        self._write(list(responses), note_written)
         await self._wait_room()
+        self._write(list(responses), note_written)
 
-    def _write(self, messages: list[bytes], note: Callable[[], None] | None = None) -> None:
+    @property
+    def has_room(self) -> bool:
+        """Whether something can be sent without waiting; the caller is there."""
+        return not self._is_over and (
+            self._unwritten_bytes <= AHEAD_BYTES_MAX and len(self._unwritten) <= AHEAD_MAX
+        )
+
+    def write_now(
+        self, responses: Sequence[bytes], note_written: Callable[[int], None] | None = None
+    ) -> None:
+        """Send encoded messages while there is room, and tell how many have left."""
+        self._write(list(responses), note_written)
+
+    def _write(self, messages: list[bytes], note: Callable[[int], None] | None = None) -> None:
         if self._is_over:
             raise asyncio.CancelledError
         self._reactor.http2.write(self.number, messages)
@@ -147,7 +163,7 @@ class ServedCall(CallEvents, Generic[ResponseT]):
         self._unwritten_bytes += sum(sizes)
 
     async def _wait_room(self) -> None:
-        while self._unwritten_bytes > AHEAD_BYTES_MAX or len(self._unwritten) > AHEAD_MAX:
+        while not (self.has_room or self._is_over):
             await self._wait_written(len(self._unwritten) - 1)
 
     async def _wait_written(self, count_max: int) -> None:
@@ -223,11 +239,11 @@ class ServedCall(CallEvents, Generic[ResponseT]):
     def written(self, count: int) -> None:
         """Tell who wrote them."""
         self._written_count += count
-        for _ in range(count):
-            size_bytes, note = self._unwritten.popleft()
-            self._unwritten_bytes -= size_bytes
+        gone = [self._unwritten.popleft() for _ in range(count)]
+        self._unwritten_bytes -= sum(size_bytes for size_bytes, _ in gone)
+        for note, told in groupby(note for _, note in gone):
             if note is not None:
-                note()
+                note(len(list(told)))
         while self._writers and self._writers[0][0] <= self._written_count:
             _, written = self._writers.pop(0)
             if not written.done():

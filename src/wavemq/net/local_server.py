@@ -8,7 +8,7 @@ streams, one that does not read is not sent more than fits its stream.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
@@ -20,6 +20,7 @@ from wavemq.messages.message import Message
 from wavemq.net.addresses import Address, bound_address, listen_everywhere
 from wavemq.net.answering import Answering, Unanswered
 from wavemq.net.consuming import EXTENSIONS_KEY, JOURNAL_KEY, serve_consumption
+from wavemq.net.delivering import serve_deliveries
 from wavemq.net.grpc_door import (
     conversing,
     first_of,
@@ -111,15 +112,9 @@ class LocalService:
         del params
         try:
             await context.send_initial_metadata(((SUBSCRIBED_KEY, "1"),))
-            while True:
-                messages = await deliveries.take()
-                if is_proof_asked:
-                    responses = encoded_responses(
-                        [parts_of(message, proof=message.proof) for message in messages]
-                    )
-                else:
-                    responses = self._responses.of(messages)
-                await context.write_all(responses, deliveries.note_written)
+            await serve_deliveries(
+                deliveries, context, _with_proofs if is_proof_asked else self._responses.of
+            )
         finally:
             await deliveries.aclose()
 
@@ -151,7 +146,7 @@ class LocalService:
         await serve_consumption(
             consumption,
             (consume_command_from_wire(request) async for request in requests),
-            context.write_ahead,
+            context,
             partial(_parts, is_proof_asked=is_proof_asked),
         )
 
@@ -247,6 +242,10 @@ async def serve_local(
 
 def _asks_for_proof(context: ServedCall[Any]) -> bool:
     return (INCLUDE_PROOF_KEY, "1") in context.invocation_metadata()
+
+
+def _with_proofs(messages: Sequence[Message]) -> list[bytes]:
+    return encoded_responses([parts_of(one, proof=one.proof) for one in messages])
 
 
 def _parts(message: Message, *, is_proof_asked: bool) -> Parts:

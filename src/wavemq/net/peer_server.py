@@ -25,6 +25,7 @@ from wavemq.net.answering import Answering, Unanswered
 from wavemq.net.batcher import Batcher
 from wavemq.net.certificate import ServerCertificate
 from wavemq.net.consuming import EXTENSIONS, EXTENSIONS_KEY, JOURNAL_KEY, serve_consumption
+from wavemq.net.delivering import serve_deliveries
 from wavemq.net.frame_receiving import FrameReceiving
 from wavemq.net.grpc_door import conversing, first_of, outcome, serialize, streaming, unary
 from wavemq.net.grpc_server import GrpcServer, ServedCall
@@ -148,11 +149,11 @@ class PeerService:
         sent = SentProofs(references=self._references)
         try:
             await context.send_initial_metadata(())
-            while True:
-                responses = encoded_responses(
-                    [_elided(message, sent) for message in await deliveries.take()]
-                )
-                await context.write_all(responses, deliveries.note_written)
+            await serve_deliveries(
+                deliveries,
+                context,
+                lambda messages: encoded_responses([_elided(one, sent) for one in messages]),
+            )
         finally:
             await deliveries.aclose()
 
@@ -188,7 +189,7 @@ class PeerService:
         await serve_consumption(
             consumption,
             (peer_consume_command_from_wire(request) async for request in requests),
-            context.write_ahead,
+            context,
             partial(_elided, sent=SentProofs(references=self._references)),
         )
 

@@ -121,7 +121,8 @@ class Reactor:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.http2 = Http2(self._loop.call_soon)
+        self.http2 = Http2(self._send_soon)
+        self._holds = 0
         self._methods: dict[int, MethodEvents] = {}
         self._calls: dict[int, CallEvents] = {}
         self._connections: dict[int, ConnectionEvents] = {}
@@ -171,6 +172,20 @@ class Reactor:
 
     # --- orders -----------------------------------------------------------------------------
 
+    def hold(self) -> None:
+        """Gather orders until `release`: the network's thread is woken once for all of them."""
+        self._holds += 1
+
+    def release(self) -> None:
+        """End a `hold`."""
+        self._holds -= 1
+        if not self._holds:
+            self.http2.flush()
+
+    def _send_soon(self, flush: Callable[[], None]) -> None:
+        if not self._holds:
+            self._loop.call_soon(flush)
+
     async def stop_listening(self, listener: int) -> None:
         """Let go of an address; it is free when this returns."""
         await self._until_stopped(listener, partial(self.http2.stop_listening, listener))
@@ -189,12 +204,16 @@ class Reactor:
 
     def _take(self) -> None:
         """Hand out all events; calls to the same method that follow one another go together."""
-        for event in self.http2.take():
-            kind = event[0]
-            if kind == "called":
-                self._hand_over(event[1], list(map(_made_arrival, event[2])))
-            else:
-                self._guarded(self._TABLE[kind], self, event)
+        self.hold()
+        try:
+            for event in self.http2.take():
+                kind = event[0]
+                if kind == "called":
+                    self._hand_over(event[1], list(map(_made_arrival, event[2])))
+                else:
+                    self._guarded(self._TABLE[kind], self, event)
+        finally:
+            self.release()
 
     def _hand_over(self, method: int, arrivals: Sequence[Arrival]) -> None:
         heard = self._methods.get(method)

@@ -24,6 +24,7 @@ LinkId = NewType("LinkId", str)
 """One accepted peering link; never used again after the link has ended."""
 
 RequestT = TypeVar("RequestT")
+T = TypeVar("T")
 
 Answer = Callable[[WaveMQError | None], None]
 """Told the outcome: None when the request is done, with all that this promises."""
@@ -45,15 +46,23 @@ class ConnectionStatus:
     uplinks_connected: int
 
 
+AtOnce = Callable[[Sequence[T]], bool]
+"""Offered a batch, it takes all and says so, or nothing; it neither waits nor raises."""
+
+
 class Deliveries(Protocol):
     """Messages for one reader.
 
-    `take` waits for messages and returns a batch, never an empty one. Each message is done with
-    when `note_written` was called for it, in order; closing gives the others back to the queue.
+    Each message is done with when `note_written` was called for it, in order; closing gives the
+    others back to the queue.
     """
 
-    async def take(self) -> Sequence[Message]:
-        """Return the next messages.
+    async def take(self, at_once: AtOnce[Message] | None = None) -> Sequence[Message]:
+        """Return the next messages, never none, that `at_once` did not take.
+
+        Args:
+            at_once: offered messages in the event that brings them, which saves the reader a turn
+                of the event loop.
 
         Raises:
             UnsubscribedError: the queue has ended; nothing more will come.
@@ -61,8 +70,8 @@ class Deliveries(Protocol):
         """
         ...
 
-    def note_written(self) -> None:
-        """Take note that the next message of the batch was written to the reader's stream."""
+    def note_written(self, count: int) -> None:
+        """Take note that the next so many messages were written to the reader's stream."""
         ...
 
     async def aclose(self) -> None:
@@ -81,8 +90,11 @@ class Consumption(Protocol):
 
     journal: str
 
-    async def take(self) -> Sequence[Delivery]:
+    async def take(self, at_once: AtOnce[Delivery] | None = None) -> Sequence[Delivery]:
         """Return the next messages, never none, as far as the credit allows.
+
+        Args:
+            at_once: as that of `Deliveries`.
 
         Raises:
             UnsubscribedError: the queue has ended; nothing more will come.

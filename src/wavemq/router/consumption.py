@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from wavemq.messages.message import Message
-from wavemq.net.transport import Consumption
+from wavemq.net.transport import AtOnce, Consumption
 from wavemq.router.reader import QueueReader
 from wavemq.routing.effects import Delivery
 from wavemq.routing.records import Place
@@ -37,16 +38,14 @@ class QueueConsumption(Consumption):
         self._reader = reader
         self._open_message = open_message
 
-    async def take(self) -> Sequence[Delivery]:
+    async def take(self, at_once: AtOnce[Delivery] | None = None) -> Sequence[Delivery]:
         """Return the next readable messages; the others are done with."""
+        offer = None if at_once is None else partial(self._offer, at_once)
         while True:
-            batch = await self._reader.take()
-            if self._open_message is None:
+            batch = await self._reader.take(offer)
+            if self._open_message is None or not any_encrypted(batch):
                 return batch
-            messages = [one.message for one in batch]
-            opened = await opened_messages(messages, self._open_message)
-            if opened is messages:
-                return batch
+            opened = await opened_messages(batch, self._open_message)
             unreadable = [
                 one.place for one, message in zip(batch, opened, strict=True) if message is None
             ]
@@ -59,6 +58,10 @@ class QueueConsumption(Consumption):
             ]
             if delivered:
                 return delivered
+
+    def _offer(self, at_once: AtOnce[Delivery], batch: Sequence[Delivery]) -> bool:
+        has_to_be_opened = self._open_message is not None and any_encrypted(batch)
+        return not has_to_be_opened and at_once(batch)
 
     def acknowledge(self, places: Sequence[Place]) -> None:
         """Take note that messages are done with."""
@@ -77,14 +80,13 @@ class QueueConsumption(Consumption):
         self._reader.close()
 
 
-async def opened_messages(
-    messages: Sequence[Message], open_message: OpenMessage
-) -> Sequence[Message | None]:
-    """Return messages as their reader may read them, None for those that he may not.
+def any_encrypted(batch: Sequence[Delivery]) -> bool:
+    """Return whether there is something to be opened; mostly there is not."""
+    return any(one.message.is_encrypted for one in batch)
 
-    Those that are not encrypted, mostly all, cost nothing; the others are opened side by side.
-    Where there are no others, the result is the argument itself.
-    """
-    if not any(one.is_encrypted for one in messages):
-        return messages
-    return await asyncio.gather(*map(open_message, messages))
+
+async def opened_messages(
+    batch: Sequence[Delivery], open_message: OpenMessage
+) -> Sequence[Message | None]:
+    """Return messages as their reader may read them, None for those that he may not."""
+    return await asyncio.gather(*[open_message(one.message) for one in batch])

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
-from math import inf
 from typing import Final, TypeVar, assert_never
 
 import structlog
@@ -23,7 +22,7 @@ from wavemq.messages.verified import Verified
 from wavemq.net.transport import Answer as Told
 from wavemq.net.uplink import Uplink
 from wavemq.router.disk_work import DiskWork, Done
-from wavemq.router.machine import Failed, Machine, OwnMachine
+from wavemq.router.machine import Failed, Machine, Outgoing, OwnMachine, SentByItself
 from wavemq.router.reader import QueueReader, ReaderPort
 from wavemq.router.recording import Recorder
 from wavemq.routing.effects import (
@@ -98,6 +97,7 @@ class Driver:
         uplinks: by namespace; filled before the first event.
         clock: tells the time.
         machine: makes threads and alarms.
+        outgoing: what goes to the network, which goes together at the end of a turn.
     """
 
     def __init__(
@@ -107,8 +107,10 @@ class Driver:
         uplinks: Mapping[Hash, Uplink],
         clock: Clock,
         machine: Machine | None = None,
+        outgoing: Outgoing | None = None,
     ) -> None:
         machine = machine or OwnMachine()
+        self._outgoing = outgoing or SentByItself()
         self._core = core
         self._uplinks = uplinks
         self._clock = clock
@@ -116,7 +118,7 @@ class Driver:
         self._disk = DiskWork(recorder, machine, self._note_done)
         self._inbox: list[Event] = []
         self._is_scheduled = False
-        self._company_due = inf
+        self._company: asyncio.TimerHandle | None = None
         self._alarm = machine.alarm(self._ring)
         self._alarm_due: Instant | None = None
         self._publishes: dict[RequestId, Told] = {}
@@ -152,14 +154,11 @@ class Driver:
             return
         delay_s = WRITTEN_COMPANY_SECONDS_MAX if self._is_writing else COMPANY_SECONDS_MAX
         due = self._loop.time() + delay_s
-        if due < self._company_due:
-            self._company_due = due
-            self._loop.call_at(due, self._stop_waiting, due)
-
-    def _stop_waiting(self, due: float) -> None:
-        if due == self._company_due:
-            self._company_due = inf
-        self.turn()
+        if self._company is not None:
+            if self._company.when() <= due:
+                return
+            self._company.cancel()
+        self._company = self._loop.call_at(due, self.turn)
 
     def request(self, make: Callable[[RequestId], Event], answer: AnswerCallback) -> None:
         """Report an event that is answered, and have `answer` called once with the answer."""
@@ -294,7 +293,18 @@ class Driver:
     def _turn(self) -> None:
         if self._failure.done():
             return
+        self._outgoing.hold()
+        try:
+            self._handle_all()
+        finally:
+            self._outgoing.release()
+
+    def _handle_all(self) -> None:
         events, self._inbox = self._inbox, []
+        if self._company is not None:
+            # Waking up for nothing costs more than not doing so.
+            self._company.cancel()
+            self._company = None
         step_ns = self._clock_step()
         if step_ns:
             events.insert(0, ClockStepped(step_ns))

@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
-    Awaitable,
-    Callable,
     Mapping,
     Sequence,
 )
@@ -52,17 +49,17 @@ from wavemq.net.transport import (
 )
 from wavemq.net.uplink import Uplink
 from wavemq.router import driver
-from wavemq.router.consumption import QueueConsumption, opened_messages
+from wavemq.router.consumption import QueueConsumption
+from wavemq.router.deliveries import QueueDeliveries
 from wavemq.router.doorway import Doorway
 from wavemq.router.guard import guarded
-from wavemq.router.reader import QueueReader
 from wavemq.routing.effects import AcceptSubscription, ForwardQuery, ReadRetained
 from wavemq.routing.events import (
     QueryRequested,
     SubscriptionRequested,
     made_message_published,
 )
-from wavemq.routing.records import Place, QueueId
+from wavemq.routing.records import QueueId
 from wavemq.wave.hashes import Hash
 from wavemq.wire.calls import CallerSecret, PublishCall, PublishCut, QueryCall, SubscribeCall
 
@@ -194,7 +191,7 @@ class LocalDoor(LocalPort):
             WaveMQError: the caller may not subscribe.
         """
         perspective, queue = await self._accept(call)
-        return OpenedDeliveries(self._driver.attach(queue), partial(self._open, perspective))
+        return QueueDeliveries(self._driver.attach(queue), partial(self._open, perspective))
 
     async def consume(self, call: SubscribeCall, credit: int) -> Consumption:
         """Open or resume a subscription for a caller that acknowledges; errors as `subscribe`."""
@@ -312,51 +309,3 @@ def _whole(cut: PublishCut) -> PublishCall | WaveMQError:
     except Exception:  # noqa: BLE001 - the door's last resort; logged whole, told in one sentence
         _log.exception("door_failed", what="Publish")
         return InternalError("the router failed; its log says why")
-
-
-class OpenedDeliveries(Deliveries):
-    """Deliveries of a queue as its owner may read them.
-
-    Args:
-        reader: of the queue.
-        open_message: makes a message readable, or says None.
-    """
-
-    def __init__(
-        self, reader: QueueReader, open_message: Callable[[Message], Awaitable[Message | None]]
-    ) -> None:
-        self._reader = reader
-        self._open_message = open_message
-        self._unwritten: deque[Place] = deque()
-
-    async def take(self) -> Sequence[Message]:
-        """Return the next readable messages; the others count as written."""
-        while True:
-            batch = await self._reader.take()
-            messages = [one.message for one in batch]
-            opened = await opened_messages(messages, self._open_message)
-            if opened is messages:
-                self._unwritten.extend([one.place for one in batch])
-                return messages
-            readable = [
-                (one.place, message)
-                for one, message in zip(batch, opened, strict=True)
-                if message is not None
-            ]
-            if readable:
-                self._unwritten.extend([place for place, _ in readable])
-                self._unwritten[-1] = batch[-1].place
-                return [message for _, message in readable]
-            # Unreadable ones at the end go with what is written before them.
-            if self._unwritten:
-                self._unwritten[-1] = batch[-1].place
-            else:
-                self._reader.note_written(batch[-1].place)
-
-    def note_written(self) -> None:
-        """Take note of the next one, with the unreadable ones around it."""
-        self._reader.note_written(self._unwritten.popleft())
-
-    async def aclose(self) -> None:
-        """Leave the queue to a later reader."""
-        self._reader.close()

@@ -1,4 +1,4 @@
-"""What a driver needs of the machine beside its event loop: threads for the disk, and an alarm.
+"""What a driver needs of the machine beside its event loop: disk threads, an alarm, the network.
 
 Owns how work gets to a thread and its result back into the event loop, with as little ceremony as
 possible: it happens at every write. Refuses to know the work. Fault model: work may raise, which is
@@ -60,6 +60,28 @@ class Machine(Protocol):
     def alarm(self, ring: Callable[[], None]) -> Alarm:
         """Return an alarm that is not set."""
         ...
+
+
+class Outgoing(Protocol):
+    """What goes to the network."""
+
+    def hold(self) -> None:
+        """Gather it until `release`."""
+        ...
+
+    def release(self) -> None:
+        """Let go what was gathered."""
+        ...
+
+
+class SentByItself:
+    """What needs nobody to let it go."""
+
+    def hold(self) -> None:
+        """Hold nothing."""
+
+    def release(self) -> None:
+        """Do nothing."""
 
 
 class OwnMachine:

@@ -9,7 +9,6 @@ takes long holds back only those.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
@@ -26,10 +25,10 @@ from wavemq.net.transport import (
     Submission,
 )
 from wavemq.router.consumption import QueueConsumption
+from wavemq.router.deliveries import QueueDeliveries
 from wavemq.router.doorway import Doorway
 from wavemq.router.guard import guarded
 from wavemq.router.peer_frames import StreamedPeerFrames
-from wavemq.router.reader import QueueReader
 from wavemq.routing.effects import AcceptSubscription, ReadRetained
 from wavemq.routing.events import (
     PeerQueryRequested,
@@ -37,7 +36,7 @@ from wavemq.routing.events import (
     PeerUnsubscribeRequested,
     made_peer_message_published,
 )
-from wavemq.routing.records import Place, QueueId
+from wavemq.routing.records import QueueId
 from wavemq.wave.hashes import Hash
 
 Checking = tuple[Submission[Message], asyncio.Task[Verified[Message] | WaveMQError]]
@@ -105,7 +104,7 @@ class PeerDoor(PeerPort):
 
     async def subscribe(self, request: SubscriptionRequest, link: LinkId) -> Deliveries:
         """Check a subscription and open or resume its queue; errors as the core gives them."""
-        return PlainDeliveries(self._driver.attach(await self._accept(request, link)))
+        return QueueDeliveries(self._driver.attach(await self._accept(request, link)))
 
     async def consume(self, request: SubscriptionRequest, link: LinkId, credit: int) -> Consumption:
         """The same for a site that acknowledges."""
@@ -144,29 +143,3 @@ class PeerDoor(PeerPort):
         async for batch in self._driver.retained(order):
             self._counts.retained_returned += len(batch)
             yield batch
-
-
-class PlainDeliveries(Deliveries):
-    """Deliveries of a queue as they are, for another router.
-
-    Args:
-        reader: of the queue.
-    """
-
-    def __init__(self, reader: QueueReader) -> None:
-        self._reader = reader
-        self._unwritten: deque[Place] = deque()
-
-    async def take(self) -> Sequence[Message]:
-        """Return the next messages."""
-        batch = await self._reader.take()
-        self._unwritten = deque(one.place for one in batch)
-        return [one.message for one in batch]
-
-    def note_written(self) -> None:
-        """Take note of the next one."""
-        self._reader.note_written(self._unwritten.popleft())
-
-    async def aclose(self) -> None:
-        """Leave the queue to a later reader."""
-        self._reader.close()

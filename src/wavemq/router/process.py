@@ -37,7 +37,7 @@ from wavemq.net.link import HANDSHAKES_MAX, LINKS_MAX, LinkLimits
 from wavemq.net.local_server import serve_local
 from wavemq.net.objects import LocationRouter
 from wavemq.net.peer_server import serve_peers
-from wavemq.net.reactor import running_reactor
+from wavemq.net.reactor import Reactor, running_reactor
 from wavemq.net.uplink import Uplink
 from wavemq.router.config import QueueBounds, RouterConfig
 from wavemq.router.counts import DoorCounts
@@ -239,12 +239,30 @@ async def _serve(
     on_ready: Callable[[BoundAddresses], None],
 ) -> None:
     """Serve until told to stop; then close doors, links and disk, in this order."""
-    counts = DoorCounts()
     uplinks: dict[Hash, Uplink] = {}
+    async with running_reactor() as reactor:
+        driver = Driver(parts.core, parts.recorder, uplinks, parts.clock, outgoing=reactor)
+        try:
+            await _serve_over(reactor, driver, uplinks, config, parts, random, stopping, on_ready)
+        finally:
+            await driver.aclose()
+
+
+async def _serve_over(
+    reactor: Reactor,
+    driver: Driver,
+    uplinks: dict[Hash, Uplink],
+    config: RouterConfig,
+    parts: _Parts,
+    random: Random,
+    stopping: asyncio.Event,
+    on_ready: Callable[[BoundAddresses], None],
+) -> None:
+    """Serve until told to stop; then close doors and links."""
+    counts = DoorCounts()
     bounds = connection_bounds(ConnectionBounds(CONNECTIONS_MAX, LINKS_MAX, HANDSHAKES_MAX))
-    driver = Driver(parts.core, parts.recorder, uplinks, parts.clock)
     try:
-        async with running_reactor() as reactor, asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group:
             group.create_task(reactor.run())
             doorway = Doorway(driver, parts.admission, parts.clock, group, counts)
             uplink_door = UplinkDoor(doorway)
@@ -298,8 +316,6 @@ async def _serve(
             raise _StoppedError
     except* _StoppedError:
         pass  # everything in the group has been cancelled and has ended
-    finally:
-        await driver.aclose()
 
 
 async def _open_peer_door(

@@ -11,9 +11,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
+import structlog
+
 from wavemq.errors import WaveMQError
+from wavemq.net.transport import AtOnce
 from wavemq.routing.effects import Delivery
 from wavemq.routing.records import Place
+
+_log = structlog.get_logger("wavemq.router.reader")
 
 
 class ReaderPort(Protocol):
@@ -50,7 +55,7 @@ class QueueReader:
     def __init__(self, port: ReaderPort) -> None:
         self._port = port
         self._delivered: list[Delivery] = []
-        self._unconfirmed: Place | None = None
+        self._at_once: AtOnce[Delivery] | None = None
         self._error: WaveMQError | None = None
         # Asking for the running loop, as events do each time, is a system call.
         self._loop = asyncio.get_running_loop()
@@ -59,7 +64,19 @@ class QueueReader:
     def put(self, deliveries: Sequence[Delivery]) -> None:
         """Take deliveries from the core."""
         self._delivered.extend(deliveries)
-        self._wake()
+        if self._at_once is None or not self._offer(self._at_once):
+            self._wake()
+
+    def _offer(self, at_once: AtOnce[Delivery]) -> bool:
+        """Return whether all that is here was taken; whoever waits need not be woken then."""
+        try:
+            is_taken = at_once(self._delivered)
+        except Exception:  # noqa: BLE001 - nothing of a reader's may end the core's turn
+            _log.exception("delivery_failed")
+            return False
+        if is_taken:
+            self._delivered = []
+        return is_taken
 
     def end(self, error: WaveMQError) -> None:
         """Take note that nothing more will come."""
@@ -68,13 +85,12 @@ class QueueReader:
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
+            self._at_once = None  # what comes now comes behind what is here
             self._waiter.set_result(None)
 
     def note_written(self, place: Place) -> None:
         """Take note that everything up to and with `place` was written to the stream."""
-        if self._unconfirmed is None:
-            self._loop.call_soon(self._confirm_written)
-        self._unconfirmed = place
+        self._port.confirmed(place)
 
     def acknowledge(self, places: Sequence[Place]) -> None:
         """Take note that some messages are done with."""
@@ -88,27 +104,23 @@ class QueueReader:
         """Let so many messages be in flight from now on."""
         self._port.credit_changed(credit)
 
-    async def take(self) -> Sequence[Delivery]:
-        """Confirm what was written, and return the next deliveries, never none.
+    async def take(self, at_once: AtOnce[Delivery] | None = None) -> Sequence[Delivery]:
+        """Return the next deliveries, never none, that `at_once` did not take.
 
         Raises:
             WaveMQError: the queue has ended, or another reader took over.
         """
-        self._confirm_written()
         while not self._delivered:
             if self._error is not None:
                 raise self._error
-            self._waiter = self._loop.create_future()
-            await self._waiter
+            self._waiter, self._at_once = self._loop.create_future(), at_once
+            try:
+                await self._waiter
+            finally:
+                self._at_once = None
         batch, self._delivered = self._delivered, []
         return batch
 
     def close(self) -> None:
         """Leave; what was not written goes back to the queue."""
-        self._confirm_written()
         self._port.detached()
-
-    def _confirm_written(self) -> None:
-        if self._unconfirmed is not None:
-            self._port.confirmed(self._unconfirmed)
-            self._unconfirmed = None

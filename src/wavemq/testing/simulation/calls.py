@@ -80,19 +80,29 @@ class _Pipe(Generic[ItemT]):
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._arrived: asyncio.Queue[ItemT] = asyncio.Queue()
-        self._room = asyncio.Semaphore(UNREAD_MAX)
+        self._unread_count = 0
+        self._read = asyncio.Event()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a writer need not wait for the reader."""
+        return self._unread_count < UNREAD_MAX
 
     async def write(self, item: ItemT, size_bytes: int) -> None:
-        await self._room.acquire()
+        while not self.has_room:
+            self._read.clear()
+            await self._read.wait()
         self.put(item, size_bytes)
 
     def put(self, item: ItemT, size_bytes: int) -> None:
         """Write without waiting for the reader."""
+        self._unread_count += 1
         self._wire.carry(size_bytes, lambda: self._arrived.put_nowait(item))
 
     async def read(self) -> ItemT:
         item = await self._arrived.get()
-        self._room.release()
+        self._unread_count -= 1
+        self._read.set()
         return item
 
 
@@ -126,6 +136,19 @@ class _Server:
     async def write_ahead(self, response: bytes) -> None:
         """Send an encoded response, and wait while too many of them are not read."""
         await self._call.down.write(response, len(response))
+
+    @property
+    def has_room(self) -> bool:
+        """Whether something can be sent without waiting."""
+        return self._call.down.has_room
+
+    def write_now(
+        self, responses: Sequence[bytes], note_written: Callable[[int], None] | None = None
+    ) -> None:
+        """Send encoded responses while there is room; they are only ever acknowledged here."""
+        assert note_written is None
+        for response in responses:
+            self._call.down.put(response, len(response))
 
     def write_last(self, response: Any) -> None:
         """Send a response without waiting; the call ends with it."""
