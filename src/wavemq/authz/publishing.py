@@ -10,7 +10,7 @@ a second in all. Secrets stay in memory and in no message, log or error.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from wavemq._kernel import form_messages
 from wavemq.authz.admission import (
@@ -45,6 +45,7 @@ from wavemq.messages.message import (
     subscription_digest,
 )
 from wavemq.messages.verified import Verified
+from wavemq.quickly import quickly
 from wavemq.wave import signature as message_signature
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ class PublishingStatistics:
     messages_unreadable: int
     secrets: CacheStatistics
     proofs: CacheStatistics
+
+
+_made_verified: Final = quickly(Verified)
 
 
 class Publishing:
@@ -268,7 +272,7 @@ class Publishing:
                 is_persisted,
                 head,
             )
-            messages.append(Verified(message, proof.expiry))
+            messages.append(_made_verified(message, proof.expiry))
         return messages
 
     async def form_subscription(

@@ -9,8 +9,9 @@ write at a time, `read` and `retained` may come from other threads.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -217,12 +218,7 @@ def _batch(changes: JournalChanges) -> JournalBatch:
             int(queue): _position_to_bytes(position)
             for queue, position in changes.positions.items()
         },
-        records=[
-            RecordRow(record, body, message.value.proof)
-            for (record, message), body in zip(
-                changes.records.items(), _bodies(changes.records.values()), strict=True
-            )
-        ],
+        records=_record_rows(changes.records),
         entries=[
             (queue, record, size_bytes, lane)
             for (queue, _), (record, size_bytes, lane) in changes.entries.items()
@@ -236,6 +232,16 @@ def _batch(changes: JournalChanges) -> JournalBatch:
 
 
 # --- messages -----------------------------------------------------------------------------------
+
+
+def _record_rows(records: Mapping[RecordId, Verified[Message]]) -> list[RecordRow]:
+    proofs = [message.value.proof for message in records.values()]
+    return list(map(_made_row, zip(records, _bodies(records.values()), proofs, strict=True)))
+
+
+_made_row: Final[Callable[[tuple[int, bytes, bytes]], RecordRow]] = partial(
+    tuple.__new__, RecordRow
+)
 
 
 def _bodies(messages: Collection[Verified[Message]]) -> list[bytes]:

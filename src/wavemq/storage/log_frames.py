@@ -93,32 +93,29 @@ def encoded(batch: JournalBatch, proofs: Proofs) -> tuple[bytes, list[bytes]]:
     if len(indexes) > known_count:
         new_proofs = list(indexes)[known_count:]
         blobs += new_proofs
-    numbers = array(
-        "q",
-        (
-            len(batch.queues),
-            len(batch.records),
-            len(batch.identities),
-            len(scopes),
-            len(batch.marks),
-            len(batch.removed_scopes),
-            len(new_proofs),
-            len(batch.dropped_counts),
-            len(batch.entries),
-            len(batch.removed_entries),
-            len(batch.removed_queues),
-            len(batch.removed_records),
-        ),
-    )
-    numbers.extend(chain.from_iterable(named))
-    numbers.extend(identities)
-    numbers.extend(batch.marks)
-    numbers.extend(chain.from_iterable(batch.dropped_counts.items()))
-    numbers.extend(chain.from_iterable(batch.entries))
-    numbers.extend(chain.from_iterable(batch.removed_entries))
-    numbers.extend(batch.removed_queues)
-    numbers.extend(batch.removed_records)
-    return numbers.tobytes(), blobs
+    numbers = [
+        len(batch.queues),
+        len(batch.records),
+        len(batch.identities),
+        len(scopes),
+        len(batch.marks),
+        len(batch.removed_scopes),
+        len(new_proofs),
+        len(batch.dropped_counts),
+        len(batch.entries),
+        len(batch.removed_entries),
+        len(batch.removed_queues),
+        len(batch.removed_records),
+        *chain.from_iterable(named),
+        *identities,
+        *batch.marks,
+        *chain.from_iterable(batch.dropped_counts.items()),
+        *chain.from_iterable(batch.entries),
+        *chain.from_iterable(batch.removed_entries),
+        *batch.removed_queues,
+        *batch.removed_records,
+    ]
+    return array("q", numbers).tobytes(), blobs
 
 
 # --- headers ------------------------------------------------------------------------------------

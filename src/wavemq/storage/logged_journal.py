@@ -23,7 +23,7 @@ from wavemq.limits import MIB
 from wavemq.storage.append_log import AppendLog, Position
 from wavemq.storage.journal import JournalBatch, JournalContents, JournalStatistics, RecordRow
 from wavemq.storage.overlay import Overlay
-from wavemq.storage.sqlite_file import mapped_errors
+from wavemq.storage.sqlite_file import MappedErrors
 from wavemq.storage.sqlite_journal import LOG_POSITION, RECORD_MAX, SqliteJournal
 
 FILE_NAME: Final = "queues.log"
@@ -60,10 +60,11 @@ class LoggedJournal:
         self._begun: JournalBatch | None = None
         self._failure: StorageFaultError | None = None
         self._path = directory / FILE_NAME
+        self._errors = MappedErrors(self._path)
         self._file = SqliteJournal(directory)
         self._log = AppendLog(self._path, log_bytes)
         try:
-            with mapped_errors(self._path):
+            with self._errors:
                 self._replay()
         except BaseException:
             self._log.close()
@@ -89,7 +90,7 @@ class LoggedJournal:
 
     def write(self, batch: JournalBatch) -> None:
         """Write changes, durably; on an error nothing was written."""
-        with self._alone(), mapped_errors(self._path):
+        with self._alone(), self._errors:
             overlay = self._overlay
             if self._must_settle(batch):
                 overlay = self._settle()
@@ -108,17 +109,18 @@ class LoggedJournal:
         try:
             if self._must_settle(batch):
                 return False
-            with mapped_errors(self._path):
-                if not self._log.begin(batch, self._overlay.next_numbers(batch)):
-                    return False
-            self._begun = batch
-            return True
+            with self._errors:
+                is_begun = self._log.begin(batch, self._overlay.next_numbers(batch))
+            if is_begun:
+                self._begun = batch
+            return is_begun
         finally:
             self._lock.release()
 
     def end(self) -> None:
         """Wait for the end of what was begun; on an error nothing was written."""
-        with self._alone():
+        with self._lock:
+            self._end_begun()
             failure, self._failure = self._failure, None
             self._log.take_note()
         if failure is not None:
@@ -132,14 +134,15 @@ class LoggedJournal:
     def _alone(self) -> Iterator[None]:
         """Let nobody else in, and nothing be under way."""
         with self._lock:
-            begun, self._begun = self._begun, None
-            if begun is not None:
-                self._end(begun)
+            self._end_begun()
             yield
 
-    def _end(self, begun: JournalBatch) -> None:
+    def _end_begun(self) -> None:
+        begun, self._begun = self._begun, None
+        if begun is None:
+            return
         try:
-            with mapped_errors(self._path):
+            with self._errors:
                 self._log.end()
         except StorageFaultError as error:
             self._failure = error
@@ -186,7 +189,7 @@ class LoggedJournal:
 
     def contents(self) -> JournalContents:
         """Return what was written and not removed; unsound queues are set aside."""
-        with self._alone(), mapped_errors(self._path):
+        with self._alone(), self._errors:
             overlay = self._overlay
             if not overlay.is_untouched:
                 overlay = self._settle()
@@ -228,7 +231,7 @@ class LoggedJournal:
 
     def statistics(self) -> JournalStatistics:
         """Return counts, of what the file holds when the log has gone into it."""
-        with self._alone(), mapped_errors(self._path):
+        with self._alone(), self._errors:
             if not self._overlay.is_untouched:
                 self._settle()
         found = self._file.statistics()
@@ -245,7 +248,7 @@ class LoggedJournal:
         with self._alone():
             try:
                 if not self._overlay.is_untouched:
-                    with mapped_errors(self._path):
+                    with self._errors:
                         self._settle()
             except StorageFaultError as error:
                 # Nothing is lost: the log is read at the next start.

@@ -88,11 +88,11 @@ class SqliteFile:
         self._care = FileCare(path)
         self._frames_tried = 0
         try:
-            with mapped_errors(path):
+            with MappedErrors(path):
                 care = self._care.mend()
             self.damaged_count, self.repaired_count = care.damaged_count, care.repaired_count
             self.writer = self._open(schema, version)
-            with mapped_errors(path):
+            with MappedErrors(path):
                 self._reader = _connect(path)
         except BaseException:
             os.close(self._lock)
@@ -104,11 +104,11 @@ class SqliteFile:
         except sqlite3.OperationalError as error:
             raise StorageFaultError(f"{self.path} cannot be opened: {error}") from error
         except sqlite3.DatabaseError as error:
-            with mapped_errors(self.path):
+            with MappedErrors(self.path):
                 aside = self._care.set_aside()
             self.damaged_count += 1
             _log.error("file_set_aside", file=str(self.path), aside=aside.name, reason=str(error))
-        with mapped_errors(self.path):
+        with MappedErrors(self.path):
             connection = self._prepare(schema, version)
             salvage(aside, connection)
             return connection
@@ -176,7 +176,7 @@ class SqliteFile:
         Raises:
             StorageFaultError: nothing was written.
         """
-        with mapped_errors(self.path):
+        with MappedErrors(self.path):
             self.writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self.writer
@@ -203,7 +203,7 @@ class SqliteFile:
         Raises:
             StorageFaultError: the disk fails.
         """
-        with self._read_lock, mapped_errors(self.path):
+        with self._read_lock, MappedErrors(self.path):
             yield self._reader
 
     def size_bytes(self) -> int:
@@ -226,7 +226,7 @@ class SqliteFile:
         Raises:
             StorageFaultError: the disk fails.
         """
-        with mapped_errors(self.path):
+        with MappedErrors(self.path):
             (free,) = self.writer.execute("PRAGMA freelist_count").fetchone()
             if free > PAGES_FREE_MAX:
                 # A script, since SQLite frees one page per step, and `execute` takes one step.
@@ -293,15 +293,30 @@ class SqliteFile:
             self._proof_contents.clear()
 
 
-@contextlib.contextmanager
-def mapped_errors(path: Path) -> Iterator[None]:
-    """Raise what SQLite raises as `StorageFaultError`."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StorageFaultError(f"the disk failed at {path}: {error}") from error
-    except OSError as error:
-        raise StorageFaultError(f"the disk failed at {path}: {error.strerror or error}") from error
+class MappedErrors:
+    """Raises what SQLite and the system raise within its blocks as `StorageFaultError`.
+
+    Args:
+        path: of the file that the blocks are about.
+    """
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Begin a block; there may be several at once."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        """Raise another error in the place of one of the disk's."""
+        if isinstance(error, sqlite3.Error):
+            raise StorageFaultError(f"the disk failed at {self._path}: {error}") from error
+        if isinstance(error, OSError):
+            reason = error.strerror or error
+            raise StorageFaultError(f"the disk failed at {self._path}: {reason}") from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
