@@ -53,6 +53,8 @@ class LoggedJournal:
     ) -> None:
         self._rows_max = rows_max
         self._lock = threading.Lock()
+        # Whoever holds the other one may take long, and has ended what was begun before that.
+        self._ending = threading.Lock()
         self._write_count = 0
         # Whatever the file holds may be removed, until `contents` has looked.
         self._settled_record = RECORD_MAX
@@ -119,10 +121,9 @@ class LoggedJournal:
 
     def end(self) -> None:
         """Wait for the end of what was begun; on an error nothing was written."""
-        with self._lock:
-            self._end_begun()
-            failure, self._failure = self._failure, None
-            self._log.take_note()
+        self._end_begun()
+        failure, self._failure = self._failure, None
+        self._log.take_note()
         if failure is not None:
             raise failure
 
@@ -138,17 +139,18 @@ class LoggedJournal:
             yield
 
     def _end_begun(self) -> None:
-        begun, self._begun = self._begun, None
-        if begun is None:
-            return
-        try:
-            with self._errors:
-                self._log.end()
-        except StorageFaultError as error:
-            self._failure = error
-        else:
-            self._overlay.apply(begun)
-            self._write_count += 1
+        with self._ending:
+            begun, self._begun = self._begun, None
+            if begun is None:
+                return
+            try:
+                with self._errors:
+                    self._log.end()
+            except StorageFaultError as error:
+                self._failure = error
+            else:
+                self._overlay.apply(begun)
+                self._write_count += 1
 
     def _must_settle(self, batch: JournalBatch) -> bool:
         """Return whether the net changes go into the file before a batch is appended."""

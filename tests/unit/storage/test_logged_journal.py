@@ -299,6 +299,16 @@ def test_others_wait_for_what_was_begun_and_its_end_is_told_all_the_same(tmp_pat
     assert waiting(tmp_path) == [1, 2, 3]
 
 
+def test_end_does_not_wait_for_who_is_at_the_files(tmp_path: Path) -> None:
+    journal = filled(tmp_path, 1)
+    assert journal.begin(batch_of(2))
+    with journal._alone():
+        journal.end()
+    assert isinstance(journal.read([2])[2], RecordRow)
+    journal.close()
+    assert waiting(tmp_path) == [1, 2]
+
+
 def test_write_that_would_take_long_is_not_begun(tmp_path: Path) -> None:
     journal = filled(tmp_path, 1)
     too_large = JournalBatch(records=[RecordRow(2, b"x" * LOG_BYTES, PROOF)])
