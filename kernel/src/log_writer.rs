@@ -20,6 +20,13 @@ use crate::bulk::{locked, reason_of, unlocked};
 /// Frames beyond that are composed without the interpreter's lock.
 const SHORT_BYTES: usize = 64 << 10;
 
+/// Where a frame goes: files of log and mark; offset of the frame and end of the file; salt, sequence, and the next
+/// numbers of queues and records.
+type Target = ((RawFd, RawFd), (u64, u64), (u64, u64, u64, u64));
+/// Its target, numbers and blobs.
+type FrameIn<'py> = (Target, Bound<'py, PyBytes>, Vec<Bound<'py, PyBytes>>);
+type Content<'a> = (Target, &'a [u8], Vec<&'a [u8]>);
+
 /// A frame to be written: files of log and mark, the offset, the frame, the mark.
 struct Order {
     files: (RawFd, RawFd),
@@ -29,15 +36,16 @@ struct Order {
 }
 
 impl Order {
-    /// Returns what writes a frame; None if it does not fit between `room`'s offset and end.
-    fn of(
-        files: (RawFd, RawFd),
-        room: (u64, u64),
-        place: &Place,
-        meta: &[u8],
-        blobs: &[&[u8]],
-    ) -> Option<Self> {
-        let frame = frame(place, meta, blobs)?;
+    /// Returns what writes a frame; None if it does not fit between the room's offset and end.
+    fn of(((files, room, place), meta, blobs): Content<'_>) -> Option<Self> {
+        let (salt, sequence, next_queue, next_record) = place;
+        let place = Place {
+            salt,
+            sequence,
+            next_queue,
+            next_record,
+        };
+        let frame = frame(&place, meta, &blobs)?;
         let (offset, end) = room;
         (offset.checked_add(frame.len() as u64)? <= end).then(|| Self {
             files,
@@ -160,8 +168,6 @@ impl LogWriter {
     }
 }
 
-type PlaceIn = (u64, u64, u64, u64);
-
 #[pymethods]
 impl LogWriter {
     #[new]
@@ -174,20 +180,10 @@ impl LogWriter {
     }
 
     /// Appends a frame, durably, and marks it; returns the bytes that it took, or 0 if there is no room.
-    ///
-    /// `place` has salt, sequence, and the next numbers of queues and records.
-    fn append(
-        &self,
-        py: Python<'_>,
-        files: (RawFd, RawFd),
-        room: (u64, u64),
-        place: PlaceIn,
-        meta: Bound<'_, PyBytes>,
-        blobs: Vec<Bound<'_, PyBytes>>,
-    ) -> PyResult<usize> {
-        let (meta, blobs) = (meta.as_bytes(), contents_of(&blobs));
+    fn append(&self, py: Python<'_>, frame: FrameIn<'_>) -> PyResult<usize> {
+        let content = content_of(&frame);
         let written = unlocked(py, || {
-            let Some(order) = Order::of(files, room, &place_of(place), meta, &blobs) else {
+            let Some(order) = Order::of(content) else {
                 return Ok(0);
             };
             order.perform()?;
@@ -199,18 +195,10 @@ impl LogWriter {
     /// Begins to append a frame, as `append` does; the descriptor is readable when that has ended.
     ///
     /// The files stay open until `end` has told how. One append at a time.
-    fn begin(
-        &self,
-        py: Python<'_>,
-        files: (RawFd, RawFd),
-        room: (u64, u64),
-        place: PlaceIn,
-        meta: Bound<'_, PyBytes>,
-        blobs: Vec<Bound<'_, PyBytes>>,
-    ) -> PyResult<usize> {
-        let (meta, blobs) = (meta.as_bytes(), contents_of(&blobs));
-        let made = || Order::of(files, room, &place_of(place), meta, &blobs);
-        let size_bytes: usize = blobs.iter().map(|one| one.len()).sum();
+    fn begin(&self, py: Python<'_>, frame: FrameIn<'_>) -> PyResult<usize> {
+        let content = content_of(&frame);
+        let size_bytes: usize = content.2.iter().map(|one| one.len()).sum();
+        let made = || Order::of(content);
         let order = if size_bytes <= SHORT_BYTES {
             locked(py, made)?
         } else {
@@ -237,15 +225,7 @@ impl LogWriter {
     }
 }
 
-fn contents_of<'a>(blobs: &'a [Bound<'_, PyBytes>]) -> Vec<&'a [u8]> {
-    blobs.iter().map(|one| one.as_bytes()).collect()
-}
-
-fn place_of((salt, sequence, next_queue, next_record): PlaceIn) -> Place {
-    Place {
-        salt,
-        sequence,
-        next_queue,
-        next_record,
-    }
+fn content_of<'a>((target, meta, blobs): &'a FrameIn<'_>) -> Content<'a> {
+    let blobs = blobs.iter().map(|one| one.as_bytes()).collect();
+    (*target, meta.as_bytes(), blobs)
 }

@@ -21,6 +21,14 @@ class Alarm:
     def take(self) -> bool:
         """Take note of a ring; return whether there was one."""
 
+LogFrame: TypeAlias = tuple[
+    tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]], bytes, list[bytes]
+]
+"""A frame of a log: where it goes, numbers that mean nothing here, and blobs, each with a checksum.
+
+Where it goes: descriptors of the log and of the mark beside it; where the frame begins, and the end
+of the file; salt, sequence, and the next numbers of queues and records."""
+
 class LogWriter:
     """Writes frames to the log of a journal, one at a time."""
 
@@ -28,32 +36,10 @@ class LogWriter:
     def fileno(self) -> int:
         """Readable when what was begun has ended."""
 
-    def append(
-        self,
-        files: tuple[int, int],
-        room: tuple[int, int],
-        place: tuple[int, int, int, int],
-        meta: bytes,
-        blobs: list[bytes],
-    ) -> int:
-        """Append a frame, durably; return the bytes that it took, or 0 if there is no room.
+    def append(self, frame: LogFrame) -> int:
+        """Append a frame, durably; return the bytes that it took, or 0 if there is no room."""
 
-        Args:
-            files: descriptors of the log and of the mark beside it.
-            room: where the frame begins, and the end of the file.
-            place: salt, sequence, and the next numbers of queues and records.
-            meta: numbers that mean nothing here.
-            blobs: what follows, each with a checksum of its own.
-        """
-
-    def begin(
-        self,
-        files: tuple[int, int],
-        room: tuple[int, int],
-        place: tuple[int, int, int, int],
-        meta: bytes,
-        blobs: list[bytes],
-    ) -> int:
+    def begin(self, frame: LogFrame) -> int:
         """Begin to append a frame, which goes on beside the interpreter; else as `append`."""
 
     def end(self) -> None:

@@ -15,9 +15,9 @@ import asyncio
 import gc
 import signal
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
-from contextlib import AsyncExitStack, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -231,6 +231,18 @@ class _StoppedError(Exception):
     """Ends the background work after an orderly stop; never leaves this module."""
 
 
+@asynccontextmanager
+async def _running_driver(
+    parts: _Parts, uplinks: dict[Hash, Uplink], reactor: Reactor
+) -> AsyncIterator[Driver]:
+    """Give a driver whose disk is let go of at the end."""
+    driver = Driver(parts.core, parts.recorder, uplinks, parts.clock, outgoing=reactor)
+    try:
+        yield driver
+    finally:
+        await driver.aclose()
+
+
 async def _serve(
     config: RouterConfig,
     parts: _Parts,
@@ -239,30 +251,15 @@ async def _serve(
     on_ready: Callable[[BoundAddresses], None],
 ) -> None:
     """Serve until told to stop; then close doors, links and disk, in this order."""
-    uplinks: dict[Hash, Uplink] = {}
-    async with running_reactor() as reactor:
-        driver = Driver(parts.core, parts.recorder, uplinks, parts.clock, outgoing=reactor)
-        try:
-            await _serve_over(reactor, driver, uplinks, config, parts, random, stopping, on_ready)
-        finally:
-            await driver.aclose()
-
-
-async def _serve_over(
-    reactor: Reactor,
-    driver: Driver,
-    uplinks: dict[Hash, Uplink],
-    config: RouterConfig,
-    parts: _Parts,
-    random: Random,
-    stopping: asyncio.Event,
-    on_ready: Callable[[BoundAddresses], None],
-) -> None:
-    """Serve until told to stop; then close doors and links."""
     counts = DoorCounts()
+    uplinks: dict[Hash, Uplink] = {}
     bounds = connection_bounds(ConnectionBounds(CONNECTIONS_MAX, LINKS_MAX, HANDSHAKES_MAX))
     try:
-        async with asyncio.TaskGroup() as group:
+        async with (
+            running_reactor() as reactor,
+            _running_driver(parts, uplinks, reactor) as driver,
+            asyncio.TaskGroup() as group,
+        ):
             group.create_task(reactor.run())
             doorway = Doorway(driver, parts.admission, parts.clock, group, counts)
             uplink_door = UplinkDoor(doorway)

@@ -231,13 +231,15 @@ class AppendLog:
         return is_written
 
     def begin(self, batch: JournalBatch, numbers: tuple[int, int]) -> bool:
-        """Begin to append a batch, which goes on by itself; arguments and result as `append`.
+        """Begin to append a batch, which goes on by itself; False if it is for `append`.
 
         Nothing else may be done until `end` has told how it ended.
         """
         known_count = len(self._proofs.indexes)
         meta, blobs = encoded(batch, self._proofs)
-        frame_bytes = self._writer.begin(*self._next_frame(numbers), meta, blobs)
+        frame_bytes = 0
+        with contextlib.suppress(OSError):  # no thread to be had: `append` needs none
+            frame_bytes = self._writer.begin((self._target(numbers), meta, blobs))
         if frame_bytes:
             self._begun = _Begun(known_count, frame_bytes)
         else:
@@ -268,12 +270,12 @@ class AppendLog:
         self._writer.take()
 
     def _write(self, meta: bytes, blobs: list[bytes], numbers: tuple[int, int]) -> bool:
-        frame_bytes = self._writer.append(*self._next_frame(numbers), meta, blobs)
+        frame_bytes = self._writer.append((self._target(numbers), meta, blobs))
         if frame_bytes:
             self._advance(frame_bytes)
         return frame_bytes > 0
 
-    def _next_frame(self, numbers: tuple[int, int]) -> _NextFrame:
+    def _target(self, numbers: tuple[int, int]) -> _Target:
         """Return files, room and place of the next frame, as the kernel takes them."""
         assert self._end is not None, "it was emptied"
         assert self._begun is None, "what was begun has ended"
@@ -304,7 +306,7 @@ class AppendLog:
         self._file = self._mark_file = -1
 
 
-_NextFrame = tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]
+_Target = tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,8 +111,7 @@ class LoggedJournal:
         try:
             if self._must_settle(batch):
                 return False
-            with self._errors:
-                is_begun = self._log.begin(batch, self._overlay.next_numbers(batch))
+            is_begun = self._log.begin(batch, self._overlay.next_numbers(batch))
             if is_begun:
                 self._begun = batch
             return is_begun

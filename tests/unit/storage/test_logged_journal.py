@@ -11,9 +11,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from wavemq._kernel import LogWriter
 from wavemq.errors import CorruptRecordError, StorageFaultError
 from wavemq.storage.journal import EntryRow, IdentityRow, JournalBatch, QueueRow, RecordRow
 from wavemq.storage.log_frames import HEADER, MAGIC
@@ -307,6 +309,25 @@ def test_end_does_not_wait_for_who_is_at_the_files(tmp_path: Path) -> None:
     assert isinstance(journal.read([2])[2], RecordRow)
     journal.close()
     assert waiting(tmp_path) == [1, 2]
+
+
+def test_write_without_a_thread_to_be_had_is_for_who_needs_none(tmp_path: Path) -> None:
+    journal = filled(tmp_path / "a", 1)
+    other_proof = JournalBatch(
+        records=[RecordRow(2, b"body", b"another proof")], entries=[EntryRow(1, 2, 10, 7)]
+    )
+
+    class NoThread:
+        def begin(self, *_: object) -> int:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    writer, journal._log._writer = journal._log._writer, cast(LogWriter, NoThread())
+    assert not journal.begin(other_proof)
+    journal._log._writer = writer
+    journal.write(other_proof)
+    copy = killed(tmp_path / "a")
+    journal.close()
+    assert waiting(copy) == [1, 2], "its proof went along"
 
 
 def test_write_that_would_take_long_is_not_begun(tmp_path: Path) -> None:
